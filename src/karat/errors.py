@@ -5,7 +5,7 @@ KaratError
 │   ├── DataError       a file, a row or a column; names the row where there is one
 │   └── ModelError      a model, tokenizer or checkpoint that cannot be used as asked
 ├── ResourceError       the machine gave out: disk full, no network, out of memory          exit status 2
-└── MissingDependency   an optional extra is not installed; names the pip command           exit status 2
+└── MissingDependencyError   an optional extra is not installed; names the pip command           exit status 2
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ResourceError(KaratError):
     """The machine gave out: disk full, network unreachable, memory exhausted."""
 
 
-class MissingDependency(KaratError, ImportError):
+class MissingDependencyError(KaratError, ImportError):
     """An optional part of karat was asked for whose packages are not installed."""
 
     def __init__(self, package: str, extra: str) -> None:

@@ -1,0 +1,40 @@
+"""`karat explain`: what a finding's code means."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from karat.cli.output import render, verb_at_work, write_out
+from karat.cli.shared import Shared
+from karat.cli.streams import terminal_width
+from karat.report.explain import explain as explain_code
+from karat.report.explain import explain_markdown, explain_result, list_codes
+from karat.types import Result
+
+
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code of a finding; without it, all are listed.")] = "",
+    *,
+    shared: Annotated[Shared, "Output"],
+) -> None:
+    """Explain the code of a finding.
+
+    What it measures, how its verdict is decided, and what to do about it.
+    """
+    with verb_at_work(shared):
+        from karat.train.evaluation import EXPLANATIONS
+
+    if not code:
+        titles = {known: entry[0] for known, entry in sorted(EXPLANATIONS.items())}
+        text = list_codes(EXPLANATIONS)
+        if shared.md:
+            text = "".join(f"- `{known}` {title}\n" for known, title in titles.items())
+        write_out(render(Result("explain", values={"codes": titles}), shared) if shared.json else text)
+    elif shared.json:
+        write_out(render(explain_result(code, EXPLANATIONS), shared))
+    elif shared.md:
+        write_out(explain_markdown(code, EXPLANATIONS))
+    else:
+        write_out(explain_code(code, EXPLANATIONS, width=terminal_width()))

@@ -1,0 +1,172 @@
+"""Text to token trees: special tokens, EOS and chat template applied once, the same in training and scoring.
+
+    plain text      tokenizer(prompt + response) with the tokenizer's own special tokens, then EOS if it is not there
+    conversation    the chat template over prompt + response and nothing else (as TRL's GRPO and vLLM's `messages` do)
+    token ids       as they came
+
+Each sequence is tokenised whole and the tree is found afterwards, so a tree holds exactly the tokens that separate
+sequences would have; a token that straddles the border of prompt and response falls into the branches.
+
+Over-length policy: conversations lose their oldest turns first (the system message and the last turn stay), then any
+prompt loses its oldest tokens, then a response its middle (the last token, where the reward is read, stays). All
+branches of a tree lose the same turns and the same prompt tokens, and every loss is counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from karat.errors import DataError, ModelError
+from karat.rewards.groups import Group
+from karat.rewards.tree import TokenTree
+from karat.types import Message, Text, TokenIds
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+MIN_PROMPT_TOKENS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingPolicy:
+    """What turns text into tokens besides the tokenizer; stored with every reward model."""
+
+    max_length: int = 2048
+    """Longest root + branch, tokens."""
+    append_eos: bool = True
+    """Whether plain text ends with the EOS token; conversations end as their template ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A tree and what the over-length policy took from it."""
+
+    tree: TokenTree
+    turns_dropped: int = 0
+    prompt_tokens_cut: int = 0
+    response_tokens_cut: int = 0
+
+    @property
+    def is_truncated(self) -> bool:
+        return bool(self.turns_dropped or self.prompt_tokens_cut or self.response_tokens_cut)
+
+
+class Encoder:
+    """Turns prompts with responses into token trees by one fixed policy."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, policy: EncodingPolicy) -> None:
+        self.tokenizer = tokenizer
+        self.policy = policy
+
+    @property
+    def chat_template(self) -> str:
+        template = self.tokenizer.chat_template
+        if isinstance(template, dict):  # several named templates: transformers uses the one called "default"
+            template = template.get("default")
+        return template or ""
+
+    def hash(self) -> str:
+        """SHA-256 (first 16 hex digits) of everything but the vocabulary that decides the tokens of a text."""
+        facts = {
+            **asdict(self.policy),
+            "chat_template": self.chat_template,
+            "eos": self.tokenizer.eos_token_id,
+            "bos": self.tokenizer.bos_token_id,
+            "specials_around_plain_text": self.tokenizer("a")["input_ids"],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def encode(self, group: Group) -> Encoded:
+        """One prompt with its responses as a tree. Raises DataError or ModelError, see `encode_many`."""
+        return self.encode_many([group])[0]
+
+    def encode_many(self, groups: Sequence[Group]) -> list[Encoded]:
+        """Prompts with their responses as trees, tokenised in one call.
+
+        Raises:
+            DataError: a group mixes kinds of text, or a sequence has no tokens at all.
+            ModelError: a conversation, but the tokenizer has no chat template.
+        """
+        sequences = iter(self._tokenise([item for group in groups for item in self._texts(group)]))
+        encoded = []
+        for group in groups:
+            ids = [next(sequences) for _ in group.responses]
+            if max(map(len, ids)) <= self.policy.max_length:
+                encoded.append(Encoded(TokenTree.from_sequences(ids)))
+            else:
+                encoded.append(self._shorten(group, ids))
+        return encoded
+
+    def _texts(self, group: Group) -> list[tuple[str, bool] | tuple[int, ...]]:
+        """One entry per response: (text, whether the tokenizer adds its special tokens), or ids as they came."""
+        prompt = group.prompt
+        texts: list[tuple[str, bool] | tuple[int, ...]] = []
+        for response in group.responses:
+            if isinstance(response, TokenIds):
+                head = prompt.ids if isinstance(prompt, TokenIds) else ()
+                texts.append(head + response.ids)
+            elif isinstance(prompt, str) and isinstance(response, str):
+                texts.append((prompt + response, True))
+            elif isinstance(prompt, tuple) and isinstance(response, tuple):
+                texts.append((self._render(prompt + response, group.tools), False))
+            else:
+                raise DataError(
+                    f"prompt is {_kind(prompt)} but a response is {_kind(response)}: "
+                    "both must be plain text, or both conversations. Convert one of them."
+                )
+        return texts
+
+    def _render(self, messages: tuple[Message, ...], tools: str) -> str:
+        if not self.chat_template:
+            raise ModelError(
+                f"the data holds conversations, but the tokenizer of {self.tokenizer.name_or_path!r} has no chat "
+                "template. Use a model that has one, or put a chat_template.jinja into the model's folder."
+            )
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                turns, tools=json.loads(tools) if tools else None, tokenize=False
+            )
+        except Exception as error:  # templates raise jinja errors of their own making
+            roles = ", ".join(message.role for message in messages)
+            raise DataError(f"the chat template refuses a conversation with the roles {roles}: {error}") from error
+        return str(rendered)
+
+    def _tokenise(self, texts: list[Any]) -> list[list[int]]:
+        out: list[list[int]] = [list(item) if not (item and isinstance(item[0], str)) else [] for item in texts]
+        for with_specials in (True, False):
+            at = [i for i, item in enumerate(texts) if item and isinstance(item[0], str) and item[1] is with_specials]
+            if not at:
+                continue
+            ids_of = self.tokenizer([texts[i][0] for i in at], add_special_tokens=with_specials)["input_ids"]
+            eos = self.tokenizer.eos_token_id if with_specials and self.policy.append_eos else None
+            for i, ids in zip(at, ids_of, strict=True):
+                out[i] = [*ids, eos] if eos is not None and ids[-1:] != [eos] else ids
+        return out
+
+    def _shorten(self, group: Group, sequences: list[list[int]]) -> Encoded:
+        """Apply the over-length policy (see the module's docstring)."""
+        prompt, turns_dropped = group.prompt, 0
+        if isinstance(prompt, tuple):
+            keep_first = 1 if prompt and prompt[0].role == "system" else 0
+            while len(prompt) - keep_first > 1 and max(map(len, sequences)) > self.policy.max_length:
+                prompt = prompt[:keep_first] + prompt[keep_first + 1 :]
+                turns_dropped += 1
+                sequences = self._tokenise(self._texts(Group(prompt, group.responses, group.tools)))
+        tree = TokenTree.from_sequences(sequences)
+        excess = tree.longest - self.policy.max_length
+        bos = 1 if tree.root[:1] == (self.tokenizer.bos_token_id,) else 0
+        cut = max(0, min(excess, len(tree.root) - bos - MIN_PROMPT_TOKENS))
+        root = tree.root[:bos] + tree.root[bos + cut :]
+        room = self.policy.max_length - len(root)
+        branches = tuple(b if len(b) <= room else b[: room - 1] + b[-1:] for b in tree.branches)
+        response_cut = sum(map(len, tree.branches)) - sum(map(len, branches))
+        return Encoded(TokenTree(root, branches), turns_dropped, cut, response_cut)
+
+
+def _kind(text: Text) -> str:
+    return "token ids" if isinstance(text, TokenIds) else "plain text" if isinstance(text, str) else "a conversation"

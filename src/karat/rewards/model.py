@@ -1,0 +1,337 @@
+"""A reward model on disk and in memory: a plain sequence-classification folder plus karat's manifest and extra heads.
+
+Folder:
+    config.json, model.safetensors, tokenizer files   what transformers, TRL and vLLM load; one output
+    karat_heads.safetensors                           all heads (H, D) and how they combine, when there are several
+    karat.json                                        the manifest, written last: a folder without it is not finished
+The scalar head is the combination of the heads (a mean, or a weighted sum of attributes): linear, so exact.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from karat import __version__
+from karat.errors import InputError, ModelError, ResourceError
+from karat.rewards.backbone import RewardNet, load_network
+from karat.rewards.encoding import Encoded, Encoder, EncodingPolicy
+from karat.rewards.groups import Group
+from karat.rewards.tree import TokenTree, pack_trees, plan_packs
+from karat.types import NAN, Score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MANIFEST = "karat.json"
+HEADS = "karat_heads.safetensors"
+REFERENCE_SEQUENCES = 4
+
+
+class RewardModel:
+    """A reward that is a network. Satisfies `karat.rewards.Reward`.
+
+    Attributes:
+        name: what the user called it (folder or hub name).
+        head_names: one per head; a single head is called "reward".
+        manifest: the content of karat.json; empty for a folder that karat did not write.
+    """
+
+    def __init__(
+        self,
+        net: RewardNet,
+        model: PreTrainedModel,
+        encoder: Encoder,
+        *,
+        name: str,
+        head_names: Sequence[str] = ("reward",),
+        manifest: Mapping[str, Any] | None = None,
+        tokens_per_pack: int = 8192,
+    ) -> None:
+        self.net = net
+        self.model = model
+        self.encoder = encoder
+        self.name = name
+        self.head_names = tuple(head_names)
+        self.manifest = dict(manifest or {})
+        self.tokens_per_pack = tokens_per_pack
+
+    @classmethod
+    def load(
+        cls, path: str, *, max_length: int = 0, tokens_per_pack: int = 8192, device: str | None = None
+    ) -> RewardModel:
+        """Read a folder or hub name.
+
+        Args:
+            path: a karat folder, or any sequence-classification checkpoint with one output.
+            max_length: tokens; 0: as in training, else 2048.
+            tokens_per_pack: most tokens in one forward pass.
+            device: torch device; None: CUDA where there is one.
+        Raises: ModelError: not a reward model with a scalar output, or a folder whose parts contradict each other.
+        """
+        manifest = read_manifest(path)
+        net, model = load_network(path, n_heads=None)
+        names: tuple[str, ...] = ("reward",)
+        heads_file = Path(path) / HEADS
+        if manifest.get("heads", {}).get("names", ["reward"]) != ["reward"]:
+            names = _load_heads(net, heads_file, manifest["heads"])
+        elif net.head.out_features != 1:
+            raise ModelError(
+                f"{path} has {net.head.out_features} outputs; a reward has one. "
+                "Name a checkpoint with num_labels=1, or a karat folder that says how its heads combine."
+            )
+        tokenizer = load_tokenizer(path)
+        stored = manifest.get("encoding", {})
+        policy = EncodingPolicy(
+            max_length=max_length or stored.get("max_length", EncodingPolicy().max_length),
+            append_eos=stored.get("append_eos", EncodingPolicy().append_eos),
+        )
+        net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+        return cls(
+            net,
+            model,
+            Encoder(tokenizer, policy),
+            name=path,
+            head_names=names,
+            manifest=manifest,
+            tokens_per_pack=tokens_per_pack,
+        )
+
+    def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+        """Scores of every response of every group, in order; a score that is not finite is missing, with the reason."""
+        return [
+            [self._score_of(row) for row in reward_BH]
+            for reward_BH in self.score_encoded(self.encoder.encode_many(groups))
+        ]
+
+    def _score_of(self, heads_H: np.ndarray) -> Score:
+        value = float(heads_H @ self.net.combine_H.cpu().numpy())
+        if not np.isfinite(value):
+            return Score(NAN, missing="the network returned a score that is not finite")
+        several = len(heads_H) > 1
+        spread = float(np.std(heads_H, ddof=1)) if several else NAN
+        return Score(value, heads=tuple(map(float, heads_H)) if several else (), spread=spread)
+
+    def score_encoded(self, encoded: Sequence[Encoded]) -> list[np.ndarray]:
+        """Rewards of trees by head, one (B, H) float64 array per tree (reads are last tokens, one per branch)."""
+        return score_trees(self.net, [item.tree for item in encoded], tokens_per_pack=self.tokens_per_pack)
+
+
+@torch.no_grad()
+def score_trees(net: RewardNet, trees: Sequence[TokenTree], *, tokens_per_pack: int) -> list[np.ndarray]:
+    """Rewards of each tree's branches by head, (B, H) each, in order; tokens_per_pack bounds the memory."""
+    out = [np.full((len(tree.branches), net.head.out_features), NAN) for tree in trees]
+    was_training = net.training
+    net.eval()
+    for pieces in plan_packs(trees, tokens_per_pack):
+        parts = [trees[piece.tree].subset(piece.branches) for piece in pieces]
+        reward_RH = net(pack_trees(parts)).double().cpu().numpy()
+        at = 0
+        for piece in pieces:
+            n = len(piece.branches)
+            out[piece.tree][list(piece.branches)] = reward_RH[at : at + n]
+            at += n
+    net.train(was_training)
+    return out
+
+
+def resolve_model(name: str) -> str:
+    """A model's folder or hub name; "default" is the built-in one's folder, fetched on first use."""
+    if name != "default":
+        return name
+    from karat.rewards.default_model import default_model_path
+
+    return str(default_model_path())
+
+
+# ---------------------------------------------------------------------------------------------------------- tokenizer
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub name. Raises ModelError when there is none that can be read."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{path} has no tokenizer that can be read: {first}") from error
+    return tokenizer
+
+
+def choose_pad_token(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> int:
+    """A pad token that no sequence ends with, set on the tokenizer; returns its id.
+
+    transformers' classifiers read the right-most token that is not the pad token. Where pad is EOS (or missing, when
+    TRL makes it EOS) that is the token before the end. So: the tokenizer's own pad if it is not EOS; else another
+    special token that is neither BOS nor EOS; else UNK or BOS when they are not EOS. Ids must lie in the embedding.
+
+    Raises: ModelError: the tokenizer has no token that could serve.
+    """
+    eos = tokenizer.eos_token_id
+    in_template = str(tokenizer.chat_template or "")
+    specials = [
+        (token.content, index)
+        for index, token in sorted(tokenizer.added_tokens_decoder.items())
+        if token.special and token.content not in in_template
+    ]
+    candidates: list[tuple[str | None, int | None]] = [(tokenizer.pad_token, tokenizer.pad_token_id)]
+    candidates += [item for item in specials if item[1] not in (eos, tokenizer.bos_token_id)]
+    candidates += [(tokenizer.unk_token, tokenizer.unk_token_id), (tokenizer.bos_token, tokenizer.bos_token_id)]
+    for token, index in candidates:
+        if token is not None and index is not None and index != eos and index < vocabulary:
+            tokenizer.pad_token = token
+            return int(index)
+    raise ModelError(
+        f"the tokenizer of {tokenizer.name_or_path!r} has no special token besides EOS, so none can pad. "
+        "Add a pad token to it (tokenizer.add_special_tokens({'pad_token': '<pad>'})) and resize the model's embedding."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- read and save
+def read_manifest(path: str) -> dict[str, Any]:
+    """karat.json of a folder; {} where there is none. Raises ModelError when it is unreadable."""
+    file = Path(path) / MANIFEST
+    if not file.is_file():
+        return {}
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{file} cannot be read ({error}). Restore it, or delete it to load the folder as plain."
+        ) from error
+    if not isinstance(manifest, dict):
+        raise ModelError(f"{file} holds no JSON object. Restore it, or delete it to load the folder as plain.")
+    return manifest
+
+
+def _load_heads(net: RewardNet, file: Path, stated: Mapping[str, Any]) -> tuple[str, ...]:
+    from safetensors.torch import load_file
+
+    names = tuple(stated["names"])
+    if not file.is_file():
+        raise ModelError(f"{file.parent / MANIFEST} names {len(names)} heads, but {file.name} is missing. Copy it too.")
+    tensors = load_file(file)
+    weight_HD, combine_H = tensors["weight"], tensors["combine"]
+    if weight_HD.shape != (len(names), net.head.in_features):
+        raise ModelError(
+            f"{file} holds heads of shape {tuple(weight_HD.shape)}; the manifest and the model ask for "
+            f"({len(names)}, {net.head.in_features}). The folder mixes two runs; save it again."
+        )
+    replace_head(net, weight_HD, combine_H)
+    return names
+
+
+def replace_head(net: RewardNet, weight_HD: Tensor, combine_H: Tensor) -> None:
+    """Give the network other heads; the dtype and device stay."""
+    old = net.head.weight
+    head = nn.Linear(weight_HD.shape[1], weight_HD.shape[0], bias=False, dtype=old.dtype, device=old.device)
+    with torch.no_grad():
+        head.weight.copy_(weight_HD)
+    net.head = head
+    net.combine_H = combine_H.to(torch.float32).to(old.device)
+
+
+def save_reward_model(reward: RewardModel, out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the folder so that a crash or a full disk leaves either the old folder or the new one usable.
+
+    Args:
+        out: the folder; its other content (checkpoints) is left alone.
+        manifest: facts to store besides those that are added here (encoding, heads, versions, reference scores).
+    Returns: the manifest as written.
+    Raises: ResourceError: the disk is full or not writable; what was in the folder is still there.
+    """
+    staged = out / ".saving"
+    try:
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+        full = _write_folder(reward, staged, manifest)
+        (out / MANIFEST).unlink(missing_ok=True)
+        for file in sorted(staged.iterdir(), key=lambda file: file.name == MANIFEST):  # the manifest goes last
+            os.replace(file, out / file.name)
+        staged.rmdir()
+    except (OSError, RuntimeError) as error:  # safetensors wraps "no space left" in its own error type
+        if isinstance(error, OSError) or "os error" in str(error).lower():
+            shutil.rmtree(staged, ignore_errors=True)
+            full_disk = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+            what = "the disk is full" if full_disk else str(error)
+            raise ResourceError(
+                f"cannot save the reward model to {out}: {what}. Checkpoints and earlier files are untouched; "
+                "make room and run the same command again: it resumes from the last checkpoint."
+            ) from error
+        raise
+    return full
+
+
+def _write_folder(reward: RewardModel, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    from safetensors.torch import save_file
+
+    net, model, tokenizer = reward.net, reward.model, reward.encoder.tokenizer
+    scalar_D = (net.combine_H.double().cpu() @ net.head.weight.detach().double().cpu()).to(net.head.weight.dtype)
+    plain = nn.Linear(net.head.in_features, 1, bias=False, dtype=net.head.weight.dtype)
+    plain.weight.data.copy_(scalar_D[None])
+    pad = choose_pad_token(tokenizer, model.config.get_text_config().vocab_size)
+    # transformers reads the pad token from the config when it looks for the last token, so both must say the same.
+    model.config.get_text_config().pad_token_id = pad
+    model.config.pad_token_id = pad
+    model.config.num_labels = 1
+    state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("score.")}
+    model.save_pretrained(folder, state_dict={**state, "score.weight": plain.weight.data})
+    tokenizer.save_pretrained(folder)
+    if reward.head_names != ("reward",):
+        heads = {"weight": net.head.weight.detach().cpu().contiguous(), "combine": net.combine_H.cpu()}
+        save_file(heads, folder / HEADS)
+    full = {
+        "karat": __version__,
+        "kind": "reward model",
+        **manifest,
+        "encoding": {**asdict(reward.encoder.policy), "hash": reward.encoder.hash()},
+        "heads": {"names": list(reward.head_names), "combine": net.combine_H.tolist()},
+        "reference_scores": _reference_scores(net),
+        "versions": versions(),
+    }
+    (folder / MANIFEST).write_text(json.dumps(full, indent=1, allow_nan=False), encoding="utf-8")
+    return full
+
+
+def _reference_scores(net: RewardNet) -> list[dict[str, Any]]:
+    """Scores of a few fixed token sequences, by which another engine can show that it serves the same model."""
+    vocabulary = net.trunk.config.get_text_config().vocab_size
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, vocabulary, (REFERENCE_SEQUENCES, 24), generator=generator).tolist()
+    rewards = score_trees(net, [TokenTree((), (tuple(row),)) for row in ids], tokens_per_pack=1024)
+    combine_H = net.combine_H.double().cpu().numpy()
+    return [
+        {"ids": row, "score": float((reward_BH @ combine_H)[0])} for row, reward_BH in zip(ids, rewards, strict=True)
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    import transformers
+
+    return {
+        "karat": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "python": sys.version.split()[0],
+    }
+
+
+def load_reward_for_training(path: str, *, n_heads: int, max_length: int, dtype: torch.dtype, seed: int) -> RewardModel:
+    """A backbone with fresh (or, from a reward model of as many heads, its own) heads, and its encoder."""
+    net, model = load_network(path, n_heads=n_heads, dtype=dtype, seed=seed)
+    tokenizer = load_tokenizer(path)
+    choose_pad_token(tokenizer, model.config.get_text_config().vocab_size)
+    if n_heads < 1:
+        raise InputError(f"n_heads = {n_heads}: a reward needs at least one head.")
+    return RewardModel(net, model, Encoder(tokenizer, EncodingPolicy(max_length=max_length)), name=path)

@@ -1,0 +1,347 @@
+"""`karat train`: preference pairs to a Bradley-Terry reward model, from reading the file to the evaluated folder."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainingArguments, set_seed
+
+from karat.data import PairData, fingerprint, read_pairs, split_pairs
+from karat.errors import DataError, InputError, ResourceError
+from karat.rewards.backbone import decoder_layers, without_frozen_layers
+from karat.rewards.model import RewardModel, load_reward_for_training, resolve_model, save_reward_model, versions
+from karat.train.attributes import AttributeHeads, choose_attributes, standardise_ratings
+from karat.train.checkpoints import CHECKPOINTS, MarkComplete, close_run, open_run
+from karat.train.config import TrainConfig
+from karat.train.evaluation import Evaluation
+from karat.train.held_out import evaluate_reward
+from karat.train.losses import count_missing_strength, make_loss
+from karat.train.trainer import Pace, TrainedNet, TreeTrainer
+from karat.train.trunk_cache import trunk_cache
+from karat.train.units import UnitSet, bootstrap_weights, build_units
+from karat.types import Account, PreferencePair, Result, Table
+
+Progress = Callable[..., None]
+LR_FULL, LR_FROZEN, LR_LORA = 2e-5, 1e-4, 2e-4
+
+
+@dataclass(frozen=True, slots=True)
+class RunPace:
+    """How fast a run went; NaN when nothing was left to do after a resume."""
+
+    pairs_per_s: float
+    unique_tokens_per_s: float
+    steps: int
+
+
+def train(
+    source: str | Sequence[PreferencePair],
+    *,
+    out: str | Path,
+    config: TrainConfig | None = None,
+    progress: Progress | None = None,
+    test_pairs: Sequence[PreferencePair] | None = None,
+    **options: Any,
+) -> Result:
+    """Train a reward model on preference pairs, evaluate it on held-out prompts, and save it.
+
+    Args:
+        source: a file, folder or hub name in any pair format (`karat.data.list_formats`), or the pairs themselves.
+        out: folder for the model; an unfinished run of the same request in it is resumed.
+        config: options; `options` override single fields by name.
+        progress: called as progress(stage, done, total, note).
+        test_pairs: pairs to evaluate on; otherwise config.test_data, or a share of the prompts.
+    Returns: findings on the held-out pairs; values: accuracy, accuracy_low, accuracy_high, pairs_per_s,
+        unique_tokens_per_s, losses (one per optimiser step), and those of `Evaluation.values`.
+    Raises: InputError and its kin for input that cannot be used; ResourceError for a full disk.
+    """
+    config = replace(config or TrainConfig(), **options)
+    out = Path(out)
+    data = _read(source, config)
+    fit_pairs, held_out = _split(data, config, test_pairs)
+    attributes = choose_attributes(config.attributes, fit_pairs)
+    request = {**asdict(config), "data": fingerprint(fit_pairs), "out_format": 1}
+    resume = open_run(out, request, overwrite=config.overwrite)
+    set_seed(config.seed)
+    reward = load_reward_for_training(
+        resolve_model(config.model),
+        n_heads=len(attributes.names) or config.heads,
+        max_length=config.max_length,
+        dtype=getattr(torch, config.dtype),
+        seed=config.seed,
+    )
+    _name_heads(reward, config, attributes)
+    needs_strength = config.loss in ("margin", "strength")
+    n_without_strength = count_missing_strength(fit_pairs) if needs_strength else 0
+    units = build_units(fit_pairs, reward.encoder, group=config.group, attributes=attributes.names)
+    units, scale = standardise_ratings(units, attributes.names)
+    losses, pace = _fit(reward, units, config, attributes, out, resume, progress)
+    reward.tokens_per_pack = config.tokens_per_pack
+    evaluation = evaluate_reward(reward, held_out, seed=config.seed, progress=progress) if held_out else None
+    values = {
+        **(evaluation.values() if evaluation else {}),
+        "pairs_per_s": pace.pairs_per_s,
+        "unique_tokens_per_s": pace.unique_tokens_per_s,
+        "steps": pace.steps,
+        "losses": losses,
+        "train_pairs": len(fit_pairs),
+        "train_tokens": units.n_tokens,
+        "tokens_without_sharing": units.n_padded_tokens,
+        "missing_strengths": n_without_strength,
+    }
+    account = replace(data.account, entries=data.account.entries + units.entries)
+    provenance = _provenance(reward, config, account, fit_pairs, held_out)
+    metrics = {name: value for name, value in values.items() if name != "losses" and _is_finite(value)}
+    save_reward_model(
+        reward, out, {**provenance, "metrics": metrics, "normaliser": _normaliser(evaluation), "ratings": scale}
+    )
+    close_run(out)
+    return Result(
+        command="train",
+        findings=evaluation.findings() if evaluation else (),
+        tables=(*(evaluation.tables() if evaluation else ()), account_table(account), loss_table(losses)),
+        values=values,
+        files=(str(out),),
+        provenance=provenance,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- data
+def _read(source: str | Sequence[PreferencePair], config: TrainConfig) -> PairData:
+    if isinstance(source, str | Path):
+        return read_pairs(str(source), format=config.format)
+    pairs = tuple(source)
+    if not pairs:
+        raise DataError("there are no preference pairs to train on.")
+    account = Account("pairs in memory", "PreferencePair", len(pairs), len(pairs), fingerprint=fingerprint(pairs))
+    return PairData(pairs, account)
+
+
+def _split(
+    data: PairData, config: TrainConfig, test_pairs: Sequence[PreferencePair] | None
+) -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
+    if test_pairs is not None:
+        return data.pairs, tuple(test_pairs)
+    if config.test_data:
+        return data.pairs, read_pairs(config.test_data, format=config.format).pairs
+    if not config.test_fraction:
+        return data.pairs, ()
+    fit, held_out = split_pairs(data.pairs, test_fraction=config.test_fraction, seed=config.seed, by=config.split_by)
+    if not fit:
+        raise DataError(
+            f"holding out {config.test_fraction:g} of the {config.split_by}s leaves no pair to train on "
+            f"({len(data.pairs)} pairs). Lower --test-fraction, or give --test-data."
+        )
+    return tuple(fit), tuple(held_out)
+
+
+def _name_heads(reward: RewardModel, config: TrainConfig, attributes: AttributeHeads) -> None:
+    if attributes.names:
+        reward.head_names = attributes.names
+        reward.net.combine_H = torch.tensor(attributes.weights, dtype=torch.float32)
+    elif config.heads > 1:
+        reward.head_names = tuple(f"head_{index}" for index in range(config.heads))
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+def _fit(
+    reward: RewardModel,
+    units: UnitSet,
+    config: TrainConfig,
+    attributes: AttributeHeads,
+    out: Path,
+    resume: Path | None,
+    progress: Progress | None,
+) -> tuple[list[float], RunPace]:
+    """Train in place; returns the loss of each optimiser step and the pace."""
+    net = reward.net
+    n_heads = net.head.out_features
+    _choose_trained(reward, config)
+    rng = np.random.default_rng([config.seed, 1])
+    head_weight = bootstrap_weights([unit.prompt_id for unit in units.units], 1 if attributes.names else n_heads, rng)
+    if attributes.names:
+        head_weight = {prompt: np.ones(n_heads) for prompt in head_weight}
+    steps = _total_steps(len(units.units), config)
+    with contextlib.ExitStack() as stack:
+        cache = None
+        if config.freeze_below:
+            trees = [unit.tree for unit in units.units]
+            cache = trunk_cache(
+                net, trees, layer=config.freeze_below, tokens_per_pack=config.tokens_per_pack, progress=progress
+            )
+            stack.enter_context(without_frozen_layers(net, config.freeze_below))
+        per_step = len(units.units) / config.pairs_per_step
+        pace = Pace(progress, units.n_pairs / per_step, units.n_tokens / per_step)
+        trainer = TreeTrainer(
+            model=TrainedNet(net, make_loss(config, attributes.names, attributes.weights)),
+            args=_arguments(config, out, steps),
+            units=units.units,
+            head_weight=head_weight,
+            tokens_per_pack=config.tokens_per_pack,
+            lr_head=_learning_rates(config)[1],
+            cache=cache,
+            callbacks=[MarkComplete(), pace],
+        )
+        _run(trainer, out, resume, steps)
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    _merge_lora(reward, config)
+    for parameter in net.parameters():
+        parameter.requires_grad_(True)
+    net.eval()
+    seconds = pace.seconds or math.nan
+    return losses, RunPace(
+        pace.steps * pace.pairs_per_step / seconds, pace.steps * pace.tokens_per_step / seconds, steps
+    )
+
+
+def _run(trainer: TreeTrainer, out: Path, resume: Path | None, steps: int) -> None:
+    if resume is not None and int(resume.name.split("-")[1]) >= steps:
+        # All steps were taken before the run was killed; the Trainer would take one more.
+        trainer._load_from_checkpoint(str(resume))
+        trainer.state = trainer.state.load_from_json(str(resume / "trainer_state.json"))
+        return
+    try:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    except (OSError, RuntimeError) as error:
+        if "No space left" in str(error) or getattr(error, "errno", None) == 28:
+            raise ResourceError(
+                f"the disk is full: a checkpoint could not be written to {out / CHECKPOINTS}. Earlier checkpoints are "
+                "kept; make room and run the same command again to resume."
+            ) from error
+        raise
+
+
+def _choose_trained(reward: RewardModel, config: TrainConfig) -> None:
+    """Freeze layers, add adapters, or neither; set gradient checkpointing."""
+    net = reward.net
+    if config.freeze_below:
+        layers = decoder_layers(net)
+        if config.freeze_below > len(layers):
+            raise InputError(f"freeze_below = {config.freeze_below}, but the model has {len(layers)} layers.")
+        if config.freeze_below == len(layers):
+            raise InputError(
+                f"freeze_below = {config.freeze_below} leaves no layer to train; at most {len(layers) - 1}."
+            )
+        frozen = [net.trunk.get_input_embeddings(), *list(layers)[: config.freeze_below]]
+        for module in frozen:
+            module.requires_grad_(False)
+    if config.lora:
+        from peft import LoraConfig, get_peft_model
+
+        adapter = LoraConfig(r=config.lora, lora_alpha=2 * config.lora, lora_dropout=0.0, target_modules="all-linear")
+        net.trunk = get_peft_model(net.trunk, adapter)
+    if config.gradient_checkpointing:
+        reward.model.gradient_checkpointing_enable({"use_reentrant": False})
+        if config.lora or config.freeze_below:
+            net.trunk.enable_input_require_grads()
+
+
+def _merge_lora(reward: RewardModel, config: TrainConfig) -> None:
+    if config.lora:
+        merged = reward.net.trunk.merge_and_unload()
+        reward.net.trunk = merged
+        setattr(reward.model, reward.model.base_model_prefix, merged)
+
+
+def _learning_rates(config: TrainConfig) -> tuple[float, float]:
+    lr = config.lr or (LR_LORA if config.lora else LR_FROZEN if config.freeze_below else LR_FULL)
+    return lr, config.lr_head or 10 * lr
+
+
+def _total_steps(n_units: int, config: TrainConfig) -> int:
+    if config.max_steps > 0:
+        return config.max_steps
+    return max(1, math.ceil(config.epochs * math.ceil(n_units / config.pairs_per_step)))
+
+
+def _arguments(config: TrainConfig, out: Path, steps: int) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out / CHECKPOINTS),
+        per_device_train_batch_size=config.pairs_per_step,
+        max_steps=steps,
+        learning_rate=_learning_rates(config)[0],
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup,
+        weight_decay=config.weight_decay,
+        max_grad_norm=1.0,
+        seed=config.seed,
+        data_seed=config.seed,
+        save_steps=config.save_steps,
+        save_total_limit=2,
+        logging_steps=config.log_steps,
+        logging_nan_inf_filter=False,
+        report_to=config.report_to.split(",") if config.report_to else "none",
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        bf16=False,
+        fp16=False,
+        dataloader_pin_memory=False,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- evaluation
+def _normaliser(evaluation: Evaluation | None) -> dict[str, float] | None:
+    """Mean and standard deviation of the rewards of held-out responses; None when nothing was held out."""
+    if evaluation is None:
+        return None
+    rewards = np.concatenate((evaluation.reward_chosen_P, evaluation.reward_rejected_P))
+    rewards = rewards[np.isfinite(rewards)]
+    if rewards.size < 2:
+        return None
+    return {"mean": float(rewards.mean()), "std": float(rewards.std(ddof=1)), "n": int(rewards.size)}
+
+
+def _provenance(
+    reward: RewardModel,
+    config: TrainConfig,
+    account: Account,
+    fit_pairs: Sequence[PreferencePair],
+    held_out: Sequence[PreferencePair],
+) -> dict[str, Any]:
+    return {
+        "model": config.model,
+        "config": asdict(config),
+        "seed": config.seed,
+        "data": {
+            "source": account.source,
+            "format": account.format,
+            "fingerprint": account.fingerprint,
+            "rows_read": account.rows_read,
+            "dropped": account.rows_dropped,
+            "train_pairs": len(fit_pairs),
+            "train_fingerprint": fingerprint(fit_pairs),
+            "test_pairs": len(held_out),
+            "test_fingerprint": fingerprint(held_out) if held_out else "",
+            "split_by": config.split_by,
+        },
+        "template_hash": reward.encoder.hash(),
+        "versions": versions(),
+    }
+
+
+def account_table(account: Account) -> Table:
+    """What reading and encoding dropped, changed or noted."""
+    rows = tuple(
+        (entry.action, entry.reason, entry.count, ", ".join(map(str, entry.first_rows))) for entry in account.entries
+    )
+    note = f"{account.rows_read} rows read from {account.source} as {account.format}; {account.records} pairs."
+    return Table("account", "What happened to the rows", ("action", "reason", "count", "first rows"), rows, note)
+
+
+def loss_table(losses: Sequence[float]) -> Table:
+    """The training loss, in at most 100 rows, each the mean over its span of steps."""
+    spans = np.array_split(np.asarray(losses, dtype=float), min(100, len(losses))) if losses else []
+    ends = np.cumsum([len(span) for span in spans]) if spans else []
+    rows = tuple((int(end), float(span.mean())) for end, span in zip(ends, spans, strict=True))
+    return Table("losses", "Training loss", ("step", "loss"), rows)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
