@@ -1,5 +1,14 @@
-"""karat: how far a reward can be trusted."""
+"""karat: how far a reward can be trusted.
+
+Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.score(...)`; each is a command of the same name.
+"""
 
 from __future__ import annotations
 
+from karat import check, score, train
+from karat.errors import KaratError
+from karat.types import Finding, Message, PreferencePair, Result
+
 __version__ = "0.1.0"
+
+__all__ = ["Finding", "KaratError", "Message", "PreferencePair", "Result", "__version__", "check", "score", "train"]

@@ -42,28 +42,33 @@ def stdout_to_stderr() -> Iterator[None]:
     A stray print in a user's reward function must not break the JSON document on standard output.
     """
     sys.stdout.flush()
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), _descriptor_of_stderr() as elsewhere:
         try:
             kept = os.dup(1)
         except OSError:  # no standard output at all
             yield
             return
         try:
-            _point_stdout_away()
+            os.dup2(elsewhere, 1)
             yield
         finally:
             os.dup2(kept, 1)
             os.close(kept)
 
 
-def _point_stdout_away() -> None:
-    """Make descriptor 1 another name for standard error, or for nothing where that is closed (`2>&-`)."""
+@contextlib.contextmanager
+def _descriptor_of_stderr() -> Iterator[int]:
+    """Descriptor 2, or one that leads nowhere where standard error is closed (`2>&-`)."""
     try:
-        os.dup2(2, 1)
+        os.fstat(2)
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
+        try:
+            yield nowhere
+        finally:
+            os.close(nowhere)
+    else:
+        yield 2
 
 
 def terminal_width() -> int:

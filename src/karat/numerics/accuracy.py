@@ -126,7 +126,8 @@ def best_rule(longer_P: ArrayLike) -> Rule:
     Args:
         longer_P: what "the longer wins" scores (see `longer_outcome`), shape (P,).
     """
-    mean = float(np.mean(longer_P)) if np.size(longer_P) else RANDOM_ACCURACY
+    longer = finite_vector("longer_P", longer_P, "Count the tokens or characters of every response.")
+    mean = float(longer.mean()) if longer.size else RANDOM_ACCURACY
     if mean == RANDOM_ACCURACY:
         return "random"
     return "longer" if mean > RANDOM_ACCURACY else "shorter"

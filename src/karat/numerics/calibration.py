@@ -39,7 +39,8 @@ from karat.numerics.preference_likelihood import (
 )
 from karat.numerics.validation import cluster_codes, require_share
 
-RELIABILITY_BINS = 10
+# Ten bins are the field's habit; with fewer than about 50 pairs in each, sampling noise is all that they show.
+MOST_BINS, PAIRS_PER_BIN = 10, 50
 # A larger factor makes a step of the logistic function, whatever the margins; a fit that runs to it has no optimum.
 _LARGEST_SCALE = 1e6
 
@@ -96,20 +97,23 @@ class Reliability:
     agreement_K: np.ndarray
 
 
-def reliability(margin_P: ArrayLike, label_P: ArrayLike = 1.0, *, bins: int = RELIABILITY_BINS) -> Reliability:
-    """The reliability table, over at most `bins` bins of confidence with as equal numbers of pairs as ties allow.
+def reliability(margin_P: ArrayLike, label_P: ArrayLike = 1.0, *, bins: int | None = None) -> Reliability:
+    """The reliability table, over bins of confidence with as equal numbers of pairs as ties allow.
 
-    Pairs of equal confidence share a bin (that of the first of them in order), and empty bins are left out.
+    By default 10 bins, or as many as give each 50 pairs, at least one. Pairs of equal confidence share a bin (that of
+    the first of them in order), and empty bins are left out.
 
     Args:
         margin_P: d, nats, shape (P,).
         label_P: l in [0, 1], shape (P,) or one for all.
-        bins: most bins, >= 1.
+        bins: most bins, >= 1; None for the default.
     Raises: InputError: as `log_loss`, or bins < 1.
     """
+    confidence_P, agreement_P = confidence_and_agreement(margin_P, label_P)
+    if bins is None:
+        bins = min(MOST_BINS, max(1, confidence_P.size // PAIRS_PER_BIN))
     if bins < 1:
         raise InputError(f"bins = {bins}: must be at least 1.")
-    confidence_P, agreement_P = confidence_and_agreement(margin_P, label_P)
     rank_P = np.searchsorted(np.sort(confidence_P), confidence_P, side="left")
     _, bin_P = np.unique(rank_P * bins // max(1, confidence_P.size), return_inverse=True)
     count_K = np.bincount(bin_P)
@@ -122,7 +126,7 @@ def reliability(margin_P: ArrayLike, label_P: ArrayLike = 1.0, *, bins: int = RE
     )
 
 
-def expected_calibration_error(margin_P: ArrayLike, label_P: ArrayLike = 1.0, *, bins: int = RELIABILITY_BINS) -> float:
+def expected_calibration_error(margin_P: ArrayLike, label_P: ArrayLike = 1.0, *, bins: int | None = None) -> float:
     """Mean over pairs of |confidence - agreement| of their bin: sum_k n_k/n |confidence_k - agreement_k|.
 
     Biased upwards: sampling alone makes it positive (`calibration_noise` says by how much).
@@ -136,7 +140,7 @@ def expected_calibration_error(margin_P: ArrayLike, label_P: ArrayLike = 1.0, *,
     return float(np.sum(table.count_K * np.abs(table.confidence_K - table.agreement_K)) / table.gap_P.size)
 
 
-def calibration_noise(margin_P: ArrayLike, *, bins: int = RELIABILITY_BINS) -> float:
+def calibration_noise(margin_P: ArrayLike, *, bins: int | None = None) -> float:
     """The calibration error that sampling alone would give a perfectly calibrated reward, plain labels, on average.
 
     sum_k sqrt(2/pi v_k) / n with v_k the sum of c (1-c) over the bin: the mean absolute value of a normal error.
@@ -274,7 +278,7 @@ class Calibration:
         nll, brier, ece: means with bootstrap intervals; the bins of the error are those of the whole set.
         ece_noise: see `calibration_noise`.
         table, agreement_K: the reliability table and the agreement of each bin with its interval.
-        flip_rate: the stated one (without interval) or the estimated one.
+        flip_rate: the stated rate (as its own interval) or the estimated one.
         cap: the check of the margins; None where there is no flip rate or no temperature.
         share_over_cap: pairs beyond the cap; NaN where there is none to check.
         excess: claimed less agreement beyond the cap; NaN where no pair is beyond it.
@@ -300,7 +304,6 @@ def assess_calibration(
     *,
     rng: np.random.Generator,
     flip_rate: float = math.nan,
-    bins: int = RELIABILITY_BINS,
 ) -> Calibration:
     """Proper scores, calibration error, temperature and margin cap of held-out pairs.
 
@@ -309,27 +312,27 @@ def assess_calibration(
         label_P: l in [0, 1], shape (P,) or one for all.
         cluster_P: prompt of each pair, shape (P,).
         rng: source of the bootstrap over prompts.
-        flip_rate: known share of flipped labels in [0, 0.5); NaN: estimated (see `fit_flip_rate`).
-        bins: most bins of the calibration error.
+        flip_rate: known share of flipped labels in [0, 0.5); NaN: estimated (see `fit_flip_rate`), and the margin cap
+            is then that of the low end of its interval, which blames a reward for no more noise than is shown.
     Raises: InputError: as `log_loss`; or the flip rate is out of range.
     """
     margin, label = checked_pairs(margin_P, label_P)
     cluster = np.asarray(cluster_P)
-    table = reliability(margin, label, bins=bins)
+    table = reliability(margin, label)
     temperature = fit_temperature(margin, label, cluster)
     _, agreement_P = confidence_and_agreement(margin, label)
-    stated = FlipRate(rate=flip_rate, low=math.nan, high=math.nan, scale=math.nan)
+    stated = FlipRate(rate=flip_rate, low=flip_rate, high=flip_rate, scale=math.nan)
     found = fit_flip_rate(margin, label) if math.isnan(flip_rate) else stated
     cap, share, excess = None, UNDEFINED, UNDEFINED
     if not math.isnan(found.rate) and not math.isnan(temperature.value):
-        cap = check_margin_cap(margin, label, flip_rate=found.rate, temperature=temperature.value)
+        cap = check_margin_cap(margin, label, flip_rate=found.low, temperature=temperature.value)
         share = clustered_proportion(cap.is_over_P, cluster)
         excess = _excess(cap, cluster)
     return Calibration(
         nll=clustered_mean(bradley_terry_loss(margin, label), cluster, rng=rng),
         brier=clustered_mean(brier_terms(margin, label), cluster, rng=rng),
         ece=_clustered_ece(table, cluster, rng),
-        ece_noise=calibration_noise(margin, bins=bins),
+        ece_noise=calibration_noise(margin),
         temperature=temperature,
         table=table,
         agreement_K=tuple(

@@ -1,23 +1,239 @@
-"""`karat score`: a reward over pairs or a pool; the same rows out, with score columns and a reason for each missing one.
+"""`karat score`: a reward over pairs or a pool; the same rows out, with score columns and reasons for missing ones.
 
-Rows are read, scored and written in chunks, so memory does not grow with the file; each chunk is one finished part file,
-so a killed run resumes at the first chunk that is not there.
+Pairs gain NAME_chosen, NAME_rejected and NAME_margin; pools gain NAME. Both gain NAME_missing (the reason, or null),
+and for rewards with several heads their spread and each head. A row with several pairs gets lists, one entry per pair.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from karat.data import PairStream, PoolStream, stream_rows, write_rows
-from karat.errors import DataError, InputError, ResourceError
+from karat import __version__
+from karat.data import PairRow, PairStream, PoolRead, PoolStream, detect_kind, stream_pairs, stream_pool
+from karat.errors import DataError
 from karat.rewards import Group, Reward, load_reward
+from karat.rewards.groups import group_pairs
 from karat.score.config import ScoreConfig
-from karat.types import Account, Finding, PreferencePair, Result, Score, Table, Text
+from karat.score.rows import PartFiles, number_or_null
+from karat.types import NAN, Account, Finding, Result, Score, Table, Text, Verdict
+
+MISSING_LIMIT = 0.01
+
+EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
+    "SC101": (
+        "Rows without a score",
+        "The share of responses to be scored that got no score, by reason. A missing score is null with its reason in "
+        "the column NAME_missing; it is never 0.",
+        "ok: none is missing. problem: more than 1 % are. unclear: some, but at most 1 %.",
+        "Read the reasons in the report or in NAME_missing; mend the rows or the reward, and score again.",
+    ),
+}
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts over the rows, rebuilt from the part files when a run is resumed."""
+
+    responses: int = 0
+    missing: int = 0
+    reasons: dict[str, int] | None = None
+
+    def add(self, reasons: Sequence[str | None]) -> None:
+        self.reasons = self.reasons or {}
+        self.responses += len(reasons)
+        for reason in reasons:
+            if reason:
+                self.missing += 1
+                self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+def score_file(
+    reward: str | Reward,
+    source: str,
+    *,
+    out: str | Path,
+    config: ScoreConfig | None = None,
+    progress: Callable[..., None] | None = None,
+    **options: Any,
+) -> Result:
+    """Score a file of pairs or a pool.
+
+    Args:
+        reward: a reward, or the text that names one (`karat.rewards.load_reward`).
+        source: pairs in any format, or a pool in long form.
+        out: .jsonl(.gz/.zst) or .parquet; must not exist, unless config.overwrite.
+        config: options; `options` override single fields by name.
+        progress: called as progress(stage, done, total, note).
+    Returns: a finding on missing scores; values: rows, responses, missing.
+    Raises: InputError and its kin for input that cannot be used; ResourceError for a full disk. A run that stops early
+        leaves OUT.parts, from which the same call resumes.
+    """
+    config = replace(config or ScoreConfig(), **options)
+    name = reward if isinstance(reward, str) else reward.name
+    kind = detect_kind(source)
+    stream: PairStream | PoolStream
+    if kind == "pairs":
+        stream = stream_pairs(source, format=config.format)
+    else:
+        stream = stream_pool(source)
+    request = {**asdict(replace(config, overwrite=False)), "reward": name, "source": source, "karat": __version__}
+    parts = PartFiles(Path(out), request, overwrite=config.overwrite)
+    scorer = (
+        load_reward(reward, max_length=config.max_length, tokens_per_pack=config.tokens_per_pack)
+        if isinstance(reward, str)
+        else reward
+    )
+    rows, tally = _score_all(scorer, stream, parts, config, progress)
+    if not rows:
+        raise DataError(f"{source} has no rows to score.")
+    parts.finish()
+    return _result(name, source, kind, Path(out), config, rows, tally, stream.account())
+
+
+def _score_all(
+    scorer: Reward,
+    stream: PairStream | PoolStream,
+    parts: PartFiles,
+    config: ScoreConfig,
+    progress: Callable[..., None] | None,
+) -> tuple[int, _Tally]:
+    tally, rows = _Tally(), 0
+    done = parts.finished()
+    for number, chunk in enumerate(_chunks(iter(stream), config.rows_per_chunk)):
+        if number < done:
+            written = parts.read(number)
+        else:
+            written = _score_chunk(scorer, chunk, config)
+            parts.write(number, written)
+        tally.add([reason for row in written for reason in _reasons(row[f"{config.name}_missing"])])
+        rows += len(written)
+        if progress:
+            progress("scoring", rows, None, f"rows, {tally.missing} scores missing")
+    return rows, tally
+
+
+def _chunks(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while chunk := list(islice(rows, size)):
+        yield chunk
+
+
+def _reasons(value: Any) -> list[str | None]:
+    return value if isinstance(value, list) else [value]
+
+
+def _score_chunk(scorer: Reward, chunk: Sequence[PairRow | PoolRead], config: ScoreConfig) -> list[dict[str, Any]]:
+    if isinstance(chunk[0], PairRow):
+        return _score_pairs(scorer, [row for row in chunk if isinstance(row, PairRow)], config)
+    return _score_pool(scorer, [row for row in chunk if isinstance(row, PoolRead)], config)
+
+
+def _score_pairs(scorer: Reward, chunk: Sequence[PairRow], config: ScoreConfig) -> list[dict[str, Any]]:
+    pairs = [pair for row in chunk for pair in row.pairs]
+    both: list[tuple[Score, Score]] = [(_NONE, _NONE)] * len(pairs)
+    grouped = group_pairs(pairs)
+    for members, score_B in zip(grouped.members, _scores(scorer, grouped.groups), strict=True):
+        for index, chosen, rejected in members:
+            both[index] = (score_B[chosen], score_B[rejected])
+    out, at = [], 0
+    for row in chunk:
+        columns = [_pair_columns(scorer, *scores, config) for scores in both[at : at + len(row.pairs)]]
+        at += len(row.pairs)
+        if not columns:
+            columns = [_pair_columns(scorer, *(Score(NAN, missing=row.dropped),) * 2, config)]
+        merged = columns[0] if len(columns) == 1 else {key: [item[key] for item in columns] for key in columns[0]}
+        out.append({**row.raw, **merged})
+    return out
+
+
+def _score_pool(scorer: Reward, chunk: Sequence[PoolRead], config: ScoreConfig) -> list[dict[str, Any]]:
+    at: dict[Text, list[int]] = {}
+    for index, row in enumerate(chunk):
+        if row.record is not None:
+            at.setdefault(row.record.prompt, []).append(index)
+    groups = [
+        Group(prompt, tuple(record.response for i in index if (record := chunk[i].record) is not None))
+        for prompt, index in at.items()
+    ]
+    found: dict[int, Score] = {}
+    for index, score_B in zip(at.values(), _scores(scorer, groups), strict=True):
+        found.update(zip(index, score_B, strict=True))
+    return [
+        {**row.raw, **_columns(scorer, found.get(index, Score(NAN, missing=row.dropped)), config.name, config)}
+        for index, row in enumerate(chunk)
+    ]
+
+
+_NONE = Score(NAN, missing="not scored")
+
+
+def _scores(scorer: Reward, groups: Sequence[Group]) -> list[list[Score]]:
+    """Scores of groups; where a group cannot be encoded, its responses are missing and the others are not."""
+    try:
+        return scorer.score(groups)
+    except DataError:
+        out = []
+        for group in groups:
+            try:
+                out += scorer.score([group])
+            except DataError as error:
+                out.append([Score(NAN, missing=str(error))] * len(group.responses))
+        return out
+
+
+def _columns(scorer: Reward, score: Score, stem: str, config: ScoreConfig) -> dict[str, Any]:
+    columns: dict[str, Any] = {stem: number_or_null(score.value)}
+    if len(scorer.head_names) > 1:
+        columns[f"{stem}_spread"] = number_or_null(score.spread)
+        if config.per_head:
+            heads = score.heads or (NAN,) * len(scorer.head_names)
+            columns |= {
+                f"{stem}_{name}": number_or_null(value) for name, value in zip(scorer.head_names, heads, strict=True)
+            }
+    columns[f"{stem}_missing"] = score.missing or None
+    return columns
+
+
+def _pair_columns(scorer: Reward, chosen: Score, rejected: Score, config: ScoreConfig) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for side, score in (("chosen", chosen), ("rejected", rejected)):
+        columns |= _columns(scorer, score, f"{config.name}_{side}", config)
+        del columns[f"{config.name}_{side}_missing"]
+    columns[f"{config.name}_margin"] = number_or_null(chosen.value - rejected.value)
+    columns[f"{config.name}_missing"] = chosen.missing or rejected.missing or None
+    return columns
+
+
+def _result(
+    name: str, source: str, kind: str, out: Path, config: ScoreConfig, rows: int, tally: _Tally, account: Account
+) -> Result:
+    share = tally.missing / tally.responses if tally.responses else NAN
+    verdict: Verdict = "ok" if not tally.missing else "problem" if share > MISSING_LIMIT else "unclear"
+    reasons = sorted((tally.reasons or {}).items(), key=lambda item: -item[1])
+    finding = Finding(
+        code="SC101",
+        title="Rows without a score",
+        verdict=verdict,
+        effect=share,
+        unit="share of rows",
+        n_used=tally.responses - tally.missing,
+        n_missing=tally.missing,
+        witnesses=tuple(f"{count} times: {reason}" for reason, count in reasons[:3]),
+        action="" if verdict == "ok" else EXPLANATIONS["SC101"][3],
+    )
+    entries = tuple((entry.action, entry.reason, entry.count) for entry in account)
+    return Result(
+        command="score",
+        findings=(finding,),
+        tables=(
+            Table("missing", "Missing scores by reason", ("reason", "count"), tuple(reasons)),
+            Table("account", "What reading the rows noted", ("action", "reason", "count"), entries),
+        ),
+        values={"rows": rows, "responses": tally.responses, "missing": tally.missing, "kind": kind},
+        files=(str(out),),
+        provenance={"reward": name, "source": source, "format": account.format, "config": asdict(config)},
+        lead=f"{rows} rows scored by {name}, {tally.missing} without a score.",
+    )

@@ -37,14 +37,14 @@ from karat.numerics.intervals import (
 from karat.numerics.validation import as_vector, require, require_same_length
 from karat.types import NAN, Finding, PreferencePair, Table, Text, TokenIds, Verdict
 
-# What the verdicts turn on. A reward within two points of a rule that reads nothing has learned nothing that matters;
+# What the verdicts turn on. A reward within five points of a rule that reads nothing has learned little that matters;
 # a temperature within a quarter of 1 moves no probability by more than 0.04.
-GAIN_THAT_MATTERS = 0.02
+GAIN_THAT_MATTERS = 0.05
 TEMPERATURE_RANGE = (0.8, 1.25)
 TEMPERATURE_KNOWN = 1.5
 CALIBRATION_ERROR_LIMIT = 0.05
 OVERCONFIDENCE_LIMIT = 0.05
-SHARE_OVER_CAP_LIMIT = 0.01
+SHARE_OVER_CAP_LIMIT = 0.05
 MISSING_LIMIT, TIE_LIMIT = 0.01, 0.05
 WITNESS_CHARS = 120
 
@@ -54,18 +54,19 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "The share of held-out pairs that the reward orders as labelled (equal scores count one half; pairs labelled "
         "as ties are left out), less that of the best rule that reads nothing: the longer response, the shorter, or "
         "chance. The interval of the difference is a bootstrap over prompts.",
-        "ok: the whole interval is above 0. problem: it ends below 0.02, so the reward is at most two points better "
-        "than a rule that reads nothing. unclear: neither.",
+        "ok: the whole interval is above 0. problem: else, if it ends below 0.05, so that the reward is less than five "
+        "points better than a rule that reads nothing. unclear: neither.",
         "problem: look at the data first (labels that follow length, too few or contradictory pairs), then train on "
         "more pairs; do not optimise against this reward. unclear: evaluate on the number of pairs that is named.",
     ),
     "RM102": (
         "Calibration",
         "Whether sigma(margin) is the share of pairs that people order so: the temperature T for which sigma(margin / "
-        "T) fits the held-out labels best (above 1: the margins claim too much), and the expected calibration error "
-        "over ten bins of equal mass, of the confidence in the preferred side.",
-        "problem: the interval of T lies outside 0.8 to 1.25, or that of the calibration error above 0.05. ok: no problem, and T is known to within a factor of 1.5. unclear: T is not known so well, "
-        "or is undefined.",
+        "T) fits the held-out labels best (above 1: the margins claim too much), and the expected calibration error of "
+        "the confidence in the preferred side, over bins of equal mass (ten, or fewer so that each has 50 pairs).",
+        "problem: the interval of T lies outside 0.8 to 1.25, or that of the calibration error is above 0.05 plus what "
+        "sampling alone gives. ok: no problem, and T is known to within a factor of 1.5. unclear: T is not known so "
+        "well, or is undefined.",
         "problem: divide rewards by T before they are used as probabilities or combined with other rewards; the order "
         "of responses does not change. A model trained with --loss robust predicts labels before their noise, so that "
         "T above 1 on noisy labels is expected of it.",
@@ -74,9 +75,10 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Over-confidence beyond the label noise",
         "Labels of which a share e is flipped support no margin above log((1-e)/e). Among held-out pairs whose margin, "
         "divided by T, exceeds it: the mean confidence claimed less the agreement of the labels. e is what the user "
-        "states or, where the margins identify it, estimated from where agreement stops growing with the margin.",
-        "problem: the claim exceeds the agreement, whole interval. ok: hardly any pair (interval below 1 %) is beyond "
-        "the cap, or the interval of the excess ends below 0.05. unclear: neither. not checked: e is neither given nor "
+        "states or, where the margins identify it, the low end of its estimate from where agreement stops growing with "
+        "the margin.",
+        "problem: the claim exceeds the agreement, whole interval. ok: few pairs (interval below 5 %) are beyond the "
+        "cap, or the interval of the excess ends below 0.05. unclear: neither. not checked: e is neither given nor "
         "identified, or there is no temperature.",
         "problem: the reward has fitted noise: train for fewer epochs, with --loss robust, or with fewer free "
         "parameters; clip the margins at the cap before optimising against them.",
@@ -266,16 +268,9 @@ def evaluate(
     )
 
 
-def text_length(text: Text) -> int:
-    """Characters of a text (of all messages of a conversation); tokens where it came as token ids."""
-    if isinstance(text, str):
-        return len(text)
-    return len(text.ids) if isinstance(text, TokenIds) else sum(len(message.content) for message in text)
-
-
 # ------------------------------------------------------------------------------------------------------------- findings
 def _rm101(result: Evaluation) -> Finding:
-    """ok: gain's interval above 0. problem: it ends below GAIN_THAT_MATTERS. unclear: else."""
+    """ok: gain's interval above 0. problem: else, if it ends below GAIN_THAT_MATTERS. unclear: else."""
     overall, gain = result.overall, result.overall.gain
     verdict: Verdict = "ok" if gain.low > 0 else "problem" if gain.high < GAIN_THAT_MATTERS else "unclear"
     actions = {
@@ -293,13 +288,14 @@ def _rm101(result: Evaluation) -> Finding:
 
 
 def _rm102(result: Evaluation) -> Finding:
-    """problem: T's interval outside TEMPERATURE_RANGE, or ECE's above its limit.
+    """problem: T's interval outside TEMPERATURE_RANGE, or ECE's above its limit plus sampling noise.
 
     ok: else, if the interval of T ends within a factor of TEMPERATURE_KNOWN of it. unclear: else.
     """
     measured, heat = result.calibration, result.calibration.temperature
     low, high = TEMPERATURE_RANGE
-    is_off = heat.low > high or heat.high < low or measured.ece.low > CALIBRATION_ERROR_LIMIT
+    is_off = heat.low > high or heat.high < low
+    is_off = is_off or measured.ece.low > CALIBRATION_ERROR_LIMIT + measured.ece_noise
     verdict: Verdict = "problem" if is_off else "ok" if heat.high <= TEMPERATURE_KNOWN * heat.value else "unclear"
     n_scored = result.n_pairs - result.n_missing
     problem = f"Divide rewards by {heat.value:.2f} before using them as log-odds; the order stays."
@@ -326,20 +322,20 @@ def _rm103(result: Evaluation) -> Finding:
         action = f"Give flip_rate, the share of flipped labels, and more pairs; here: {why}."
         measured = _Measured(excess, "probability", 0, "")
         return _finding(result, "RM103", "not checked", measured, {"not checked": action})
-    n_over = int(cap.is_over_P.sum())
+    n_over, n_scored = int(cap.is_over_P.sum()), cap.is_over_P.size
     is_ok = share.high < SHARE_OVER_CAP_LIMIT or excess.high < OVERCONFIDENCE_LIMIT
     verdict: Verdict = "problem" if excess.low > 0 else "ok" if is_ok else "unclear"
     actions = {
         "problem": "The reward has fitted label noise: train for fewer epochs or with --loss robust, and clip margins "
         f"at {cap.cap:.2f} times the temperature before optimising against them.",
-        "unclear": f"{n_over} pairs lie beyond the cap, too few to tell. {_needed(n_over, excess, 0.0)}",
+        "unclear": f"{n_over} pairs lie beyond the cap, too few to tell. {_needed(n_over, excess, 0.0)}"
+        if n_over
+        else f"Too few pairs to tell. {_needed(n_scored, share, SHARE_OVER_CAP_LIMIT)}",
     }
     baseline = f"flip rate {cap.flip_rate:.3f}, margin cap {cap.cap:.2f} nats; {share.estimate:.1%} of pairs beyond it"
     if not cap.flip_rate:
         baseline = "no label noise to be seen in the margins, so no cap"
     witnesses = result.witnesses["wrong"] if verdict == "problem" else ()
-    # Its own pairs are those beyond the cap; the claim rests on all scored ones.
-    n_scored = result.n_pairs - result.n_missing
     return _finding(
         result, "RM103", verdict, _Measured(excess, "probability", n_over or n_scored, baseline, witnesses), actions
     )
@@ -432,8 +428,8 @@ def _slice_table(name: str, title: str, slices: tuple[Slice, ...]) -> Table:
         blind = (row.longer, row.shorter, RANDOM_ACCURACY, row.baseline, row.rule)
         rows.append((*counts, found.estimate, found.low, found.high, *blind, gain.estimate, gain.low, gain.high))
     note = (
-        "A tie counts one half; 95 % intervals, clustered by prompt; gain: accuracy less that of the content-blind rule "
-        "that is best over all pairs."
+        "A tie counts one half; 95 % intervals, clustered by prompt; gain: accuracy less that of the content-blind "
+        "rule that is best over all pairs."
     )
     return Table(name, title, (*counted, *compared), tuple(rows), note)
 
