@@ -28,8 +28,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import hh_file, write_results
 from transformers import TrainerCallback
+
+from common import hh_file, write_results
 
 LR = 2e-5
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
 from karat.errors import InputError
 from karat.numerics.intervals import (
@@ -130,6 +131,16 @@ def test_bootstrap_of_a_skewed_mean_leans_towards_the_tail() -> None:
     value = rng().lognormal(0, 1, 60)
     found = clustered_mean(value, np.arange(60), rng=rng())
     assert found.high - found.estimate > 1.1 * (found.estimate - found.low)
+
+
+def test_bootstrap_agrees_with_scipy() -> None:
+    value = rng().lognormal(0, 1.5, 40)
+    found = cluster_bootstrap(
+        np.stack([value, np.ones(40)], axis=1), ratio_of_totals, rng=rng(), level=0.9, resamples=40_000
+    )
+    theirs = bootstrap((value,), np.mean, confidence_level=0.9, n_resamples=40_000, method="BCa", rng=rng(1))
+    low, high = theirs.confidence_interval
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.02)
 
 
 def test_the_same_generator_gives_the_same_interval() -> None:

@@ -213,6 +213,11 @@ def test_witnesses_are_the_worst_pairs_shortened() -> None:
     assert rejected == "rejected: no more"
 
 
+def test_witnesses_of_length_are_pairs_whose_shorter_response_is_right() -> None:
+    result = judge(make_pairs(3), [-1, -2, -3], length_chosen=[1, 5, 2], length_rejected=[3, 3, 3])
+    assert [text.split(",")[0] for text in finding(result, "RM104").witnesses] == ["row 2", "row 0"]
+
+
 def test_text_of_every_kind() -> None:
     talk = (Message("user", "hello"), Message("assistant", "ok"))
     pairs = [PreferencePair(talk, talk[1:], TokenIds((1, 2)), prompt_id="a")]

@@ -14,20 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from karat.errors import DataError
-from karat.numerics.intervals import Interval, clustered_proportion
+from karat.numerics.accuracy import Slice, best_rule, compare_with_rule, pair_outcome
+from karat.numerics.intervals import clustered_proportion
+from karat.train.evaluation import GAIN_THAT_MATTERS
 from karat.train.held_out import response_length
 from karat.types import Finding, PreferencePair, Table, Verdict
-
-CHANCE = 0.5
 
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "RM201": (
         "Agreement with the gold",
         "Among held-out pairs whose two responses differ in the named gold: the share that the reward orders as the "
-        "gold does (ties count one half), interval clustered by prompt. Beside it: how often the preference labels "
-        "agree with the same gold, which is about what training on them can reach, and the longer response.",
-        "ok: the interval lies above chance and above the longer response's share. problem: it ends at or below "
-        "one of them, so that the reward carries nothing of the gold that length does not. unclear: neither.",
+        "gold does (ties count one half), less that of the best rule that reads nothing (longer, shorter or chance). "
+        "Bootstrap over prompts. Beside it: how often the preference labels agree with the same gold, which is about "
+        "what training on them can reach.",
+        "ok: the whole interval is above 0. problem: else, if it ends below 0.05. unclear: neither.",
         "problem: the labels or the features do not carry the gold: audit the data, or train longer on more pairs. "
         "unclear: more held-out pairs.",
     ),
@@ -95,109 +95,82 @@ def gold_findings(
     *,
     gold: str,
     gold_name: str,
+    rng: np.random.Generator,
 ) -> tuple[tuple[Finding, ...], Table]:
-    """RM201 and RM202, and a table of accuracy against the gold by source.
+    """RM201 and RM202, and a table of agreement with the gold by source.
 
     Args:
         pairs: held-out pairs with the gold in their `extra` columns.
         reward_chosen_P, reward_rejected_P: rewards, shape (P,); NaN where missing.
         gold: stem of the columns.
         gold_name: what the gold is, for the report.
+        rng: source of the bootstrap resamples.
+    Raises: DataError: no pair carries the gold.
     """
     split = split_by_gold(pairs, gold)
+    # Margins and lengths are turned so that positive means "as the gold has it".
+    sign = np.where(split.chosen_is_better, 1.0, -1.0)
+    decided, equal = np.array(split.decided, dtype=int), np.array(split.equal, dtype=int)
     margin_P = reward_chosen_P - reward_rejected_P
-    longer_P = np.array([response_length(p.chosen) - response_length(p.rejected) for p in pairs], dtype=float)
+    gap_P = np.array([response_length(p.chosen) - response_length(p.rejected) for p in pairs], dtype=float)
     prompt_P = np.array([pair.prompt_id for pair in pairs], dtype=object)
-    sign = np.where(split.chosen_is_better, 1.0, -1.0) if split.decided else np.empty(0)
-    decided = np.array(split.decided, dtype=int)
-    equal = np.array(split.equal, dtype=int)
-    agreement = _agreement(pairs, decided, sign, margin_P, longer_P, prompt_P)
+    source_P = np.array([pair.source for pair in pairs], dtype=object)
+    scored = np.isfinite(margin_P[decided])
+    used = decided[scored]
+    outcome = pair_outcome(margin_P[used] * sign[scored])
+    longer = pair_outcome(gap_P[used] * sign[scored])
+    rule = best_rule(longer)
+    slices = []
+    for name in ("all", *sorted({source for source in source_P[used].tolist() if source})):
+        at = np.arange(len(used)) if name == "all" else np.flatnonzero(source_P[used] == name)
+        labels = float(np.mean(sign[scored][at] > 0)) if len(at) else math.nan
+        found = compare_with_rule(name, outcome[at], longer[at], prompt_P[used][at], rule=rule, rng=rng)
+        slices.append((found, labels))
+    n_missing = int(np.sum(~scored)) + split.n_missing
     findings = (
-        _rm201(agreement["all"], pairs, split, gold_name),
-        _rm202(margin_P[equal], longer_P[equal], prompt_P[equal], gold_name),
+        _rm201(*slices[0], n_missing=n_missing, gold_name=gold_name),
+        _rm202(margin_P[equal], gap_P[equal], prompt_P[equal], gold_name),
     )
     rows = tuple(
-        (name, row.n, row.reward.estimate, row.reward.low, row.reward.high, row.labels, row.longer)
-        for name, row in agreement.items()
+        (s.name, s.n_pairs, s.accuracy.estimate, s.accuracy.low, s.accuracy.high, s.baseline, labels)
+        for s, labels in slices
     )
     table = Table(
         "gold_by_source",
         f"Agreement with the gold ({gold_name}) by source",
-        ("source", "n", "reward", "low", "high", "labels", "longer"),
+        ("source", "n", "accuracy", "low", "high", "baseline", "labels"),
         rows,
-        "Pairs whose responses differ in gold. labels: share of preference labels that agree with the gold.",
+        f"Pairs whose responses differ in gold. baseline: the rule {rule!r}, which reads nothing. "
+        "labels: share of preference labels that agree with the gold.",
     )
     return findings, table
 
 
-@dataclass(frozen=True, slots=True)
-class _Agreement:
-    n: int
-    n_missing: int
-    reward: Interval
-    labels: float
-    longer: float
-
-
-def _agreement(
-    pairs: Sequence[PreferencePair],
-    decided: np.ndarray,
-    sign: np.ndarray,
-    margin_P: np.ndarray,
-    longer_P: np.ndarray,
-    prompt_P: np.ndarray,
-) -> dict[str, _Agreement]:
-    """Agreement with the gold over all decided pairs and by source."""
-    source = np.array([pairs[index].source for index in decided], dtype=object)
-    cuts = {"all": np.arange(len(decided))}
-    cuts |= {name: np.flatnonzero(source == name) for name in sorted(set(source.tolist())) if name}
-    out = {}
-    for name, at in cuts.items():
-        index = decided[at]
-        margin = margin_P[index] * sign[at]
-        scored = np.isfinite(margin)
-        out[name] = _Agreement(
-            n=int(scored.sum()),
-            n_missing=int((~scored).sum()),
-            reward=clustered_proportion(_wins(margin[scored]), prompt_P[index][scored]),
-            labels=float(np.mean(sign[at] > 0)) if len(at) else math.nan,
-            longer=float(np.mean(_wins(longer_P[index] * sign[at]))) if len(at) else math.nan,
-        )
-    return out
-
-
-def _wins(margin: np.ndarray) -> np.ndarray:
-    return np.where(margin > 0, 1.0, np.where(margin == 0, 0.5, 0.0))
-
-
-def _rm201(row: _Agreement, pairs: Sequence[PreferencePair], split: GoldSplit, gold_name: str) -> Finding:
-    bar = max(CHANCE, row.longer) if row.n else CHANCE
-    verdict: Verdict = "unclear"
-    if row.n == 0:
+def _rm201(overall: Slice, labels: float, *, n_missing: int, gold_name: str) -> Finding:
+    gain = overall.gain
+    verdict: Verdict = "ok" if gain.low > 0 else "problem" if gain.high < GAIN_THAT_MATTERS else "unclear"
+    if overall.n_pairs == 0:
         verdict = "not checked"
-    elif row.reward.low > bar:
-        verdict = "ok"
-    elif row.reward.high <= bar:
-        verdict = "problem"
     return Finding(
         code="RM201",
-        title="Agreement with the gold",
+        title=EXPLANATIONS["RM201"][0],
         verdict=verdict,
-        effect=row.reward.estimate,
-        low=row.reward.low,
-        high=row.reward.high,
-        unit="share of pairs",
-        n_used=row.n,
-        n_missing=row.n_missing + split.n_missing,
+        effect=gain.estimate,
+        low=gain.low,
+        high=gain.high,
+        unit="accuracy gained",
+        n_used=overall.n_pairs,
+        n_missing=n_missing,
         gold=gold_name,
-        baseline=f"labels {row.labels:.3f}, longer {row.longer:.3f}",
+        baseline=f"accuracy {overall.accuracy.estimate:.3f} [{overall.accuracy.low:.3f}, {overall.accuracy.high:.3f}]; "
+        f"labels {labels:.3f}, {overall.rule} {overall.baseline:.3f}",
         action="" if verdict == "ok" else EXPLANATIONS["RM201"][3],
     )
 
 
-def _rm202(margin: np.ndarray, longer: np.ndarray, prompt: np.ndarray, gold_name: str) -> Finding:
-    used = np.isfinite(margin) & (longer != 0)
-    lean = clustered_proportion(_wins(margin[used] * np.sign(longer[used])), prompt[used])
+def _rm202(margin: np.ndarray, gap: np.ndarray, prompt: np.ndarray, gold_name: str) -> Finding:
+    used = np.isfinite(margin) & (gap != 0)
+    lean = clustered_proportion(pair_outcome(margin[used] * np.sign(gap[used])), prompt[used])
     verdict: Verdict = "unclear"
     if not used.any():
         verdict = "not checked"

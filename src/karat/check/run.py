@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from karat.check.config import CheckConfig
 from karat.check.gold import gold_findings
 from karat.data import read_pairs
@@ -102,7 +104,7 @@ def _check_reward(inputs: _Inputs, config: CheckConfig, progress: Progress | Non
     reward = load_reward(config.reward)
     evaluation = evaluate_reward(reward, inputs.test_pairs, seed=config.seed, progress=progress)
     scores = (evaluation.reward_chosen_P, evaluation.reward_rejected_P)
-    findings, tables = _with_gold(inputs, inputs.test_pairs, *scores)
+    findings, tables = _with_gold(inputs, inputs.test_pairs, *scores, config.seed)
     account = (account_table(inputs.account),) if inputs.account else ()
     return Result(
         command="check",
@@ -125,7 +127,7 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
         trained = train(
             inputs.train_pairs, out=folder, config=training, progress=progress, test_pairs=inputs.test_pairs or None
         )
-        findings, tables = _gold_of_trained(inputs, folder, progress)
+        findings, tables = _gold_of_trained(inputs, folder, config.seed, progress)
         account = (account_table(inputs.account),) if inputs.account else ()
         return replace(
             trained,
@@ -156,7 +158,7 @@ def _size(pair: PreferencePair) -> int:
 
 
 def _gold_of_trained(
-    inputs: _Inputs, folder: Path, progress: Progress | None
+    inputs: _Inputs, folder: Path, seed: int, progress: Progress | None
 ) -> tuple[tuple[Finding, ...], tuple[Table, ...]]:
     """Gold findings of a reward just trained, on the built-in world's test pairs (or nothing, without a gold)."""
     if not inputs.gold or not inputs.test_pairs:
@@ -166,16 +168,21 @@ def _gold_of_trained(
     if progress:
         progress("comparing with the gold", 0, len(inputs.test_pairs), "pairs")
     scores = score_pairs(load_reward(str(folder)), inputs.test_pairs)
-    return _with_gold(inputs, inputs.test_pairs, scores.chosen_P, scores.rejected_P)
+    return _with_gold(inputs, inputs.test_pairs, scores.chosen_P, scores.rejected_P, seed)
 
 
 def _with_gold(
-    inputs: _Inputs, pairs: Sequence[PreferencePair], reward_chosen_P: Any, reward_rejected_P: Any
+    inputs: _Inputs, pairs: Sequence[PreferencePair], reward_chosen_P: Any, reward_rejected_P: Any, seed: int
 ) -> tuple[tuple[Finding, ...], tuple[Table, ...]]:
     if not inputs.gold:
         return (), ()
     findings, table = gold_findings(
-        pairs, reward_chosen_P, reward_rejected_P, gold=inputs.gold, gold_name=inputs.gold_name
+        pairs,
+        reward_chosen_P,
+        reward_rejected_P,
+        gold=inputs.gold,
+        gold_name=inputs.gold_name,
+        rng=np.random.default_rng([seed, 3]),
     )
     return findings, (table,)
 

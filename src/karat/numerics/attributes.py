@@ -9,7 +9,7 @@ where z are the ratings in units of their own spread. A missing rating adds noth
 heads still learn, through their weighted sum, from the preference. Each rating given has the same weight, whichever
 others are missing. A response in several pairs counts in each, with that pair's weight.
 
-Squared error on ratings is the regression form of SteerLM and HelpSteer2 reward models (arXiv 2311.09528, 2406.08673);
+Squared error on ratings is the regression form of SteerLM and HelpSteer2 reward models (arXiv 2310.05344, 2406.08673);
 their combination with a preference loss follows HelpSteer2-Preference (2410.01257).
 """
 
@@ -36,10 +36,6 @@ class RatingScale:
     def standardise(self, rating_RA: np.ndarray) -> np.ndarray:
         """Ratings (source units, shape (R, A), NaN where missing) in units of the heads; NaN stays NaN."""
         return np.asarray((rating_RA - self.mean_A) / self.spread_A)
-
-    def restore(self, head_RA: np.ndarray) -> np.ndarray:
-        """What the heads say, in the units of the source."""
-        return np.asarray(head_RA * self.spread_A + self.mean_A)
 
 
 def fit_rating_scale(rating_RA: np.ndarray, names: tuple[str, ...]) -> RatingScale:

@@ -1,0 +1,182 @@
+"""The token tree by itself: arithmetic efficiency, cost per token over sizes, and scoring against padded batches.
+
+efficiency   useful multiply-adds of a forward pass per second, over the float32 matrix-product rate that the same
+             process measures right before and after. Useful: the linear layers on unique tokens, and attention
+             scores and sums for the (query, key) pairs that the mask allows; nothing masked is counted.
+flat         seconds per unique token, forward and backward, for steps of 1k to 20k tokens (packs of 8,192).
+scoring      G = 1 .. 64 responses to each prompt: karat's trees against transformers' own padded forward (right
+             padding, sdpa, sorted by length), same weights, same scores to 1e-4.
+
+python benchmarks/token_trees.py efficiency
+python benchmarks/token_trees.py flat
+python benchmarks/token_trees.py scoring
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from common import hh_file, matmul_gflops, write_results
+from karat.data import read_pairs
+from karat.rewards.default_model import default_model_path
+from karat.rewards.model import RewardModel, load_reward_for_training, score_trees
+from karat.rewards.tree import TokenTree, TreePack, pack_trees, plan_packs
+
+
+def load() -> RewardModel:
+    return load_reward_for_training(str(default_model_path()), n_heads=1, max_length=4096, dtype=torch.float32, seed=0)
+
+
+def real_trees(reward: RewardModel, count: int) -> list[TokenTree]:
+    """Trees of real pairs, in a fixed shuffle."""
+    from karat.train.units import build_units
+
+    pairs = read_pairs(str(hh_file())).pairs
+    order = np.random.default_rng(0).permutation(len(pairs))[:count]
+    return [unit.tree for unit in build_units([pairs[index] for index in order], reward.encoder).units]
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> float:
+    """Median wall-clock seconds, after one run that is not counted."""
+    run()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def useful_multiply_adds(reward: RewardModel, pack: TreePack) -> tuple[float, float]:
+    """Multiply-adds of the linear layers, and of attention over allowed (query, key) pairs."""
+    trunk = reward.net.trunk
+    linear = sum(p.numel() for name, p in trunk.named_parameters() if p.ndim == 2 and "embed" not in name)
+    config = trunk.config
+    heads, size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    # Each token sees itself and everything before it on its path: its position + 1.
+    allowed = float((pack.position_N + 1).sum())
+    return float(linear) * pack.n_tokens, 2.0 * allowed * heads * size * config.num_hidden_layers
+
+
+def efficiency() -> None:
+    reward = load()
+    reward.net.eval()
+    rows = []
+    for pairs in (4, 8, 16, 32):
+        pack = pack_trees(real_trees(reward, pairs))
+        before = matmul_gflops()
+        with torch.no_grad():
+            took = seconds(lambda pack=pack: reward.net(pack), 5)
+        rate = statistics.median([before, matmul_gflops()])
+        linear, attention = useful_multiply_adds(reward, pack)
+        rows.append(
+            {
+                "pairs": pairs,
+                "tokens": pack.n_tokens,
+                "tokens/s": pack.n_tokens / took,
+                "matrix products GFLOP/s": rate,
+                "useful GFLOP/s": 2 * (linear + attention) / took / 1e9,
+                "efficiency": 2 * (linear + attention) / took / 1e9 / rate,
+                "of it linear layers": 2 * linear / took / 1e9 / rate,
+            }
+        )
+    write_results("efficiency", {}, rows)
+
+
+def flat() -> None:
+    reward = load()
+    trees = real_trees(reward, 200)
+    reward.net.train()
+
+    def step(part: list[TokenTree]) -> None:
+        for pieces in plan_packs(part, 8192):
+            reward.net(pack_trees([part[piece.tree] for piece in pieces])).sum().backward()
+
+    rows = []
+    for wanted in (1_000, 2_000, 5_000, 10_000, 20_000):
+        part: list[TokenTree] = []
+        for tree in trees:
+            if sum(t.n_tokens for t in part) >= wanted:
+                break
+            part.append(tree)
+        tokens = sum(tree.n_tokens for tree in part)
+        took = seconds(lambda part=part: step(part), 3 if wanted <= 5_000 else 1)
+        rows.append({"pairs": len(part), "tokens a step": tokens, "ms per unique token": 1e3 * took / tokens})
+    costs = [row["ms per unique token"] for row in rows]
+    write_results("flat", {"largest over smallest": max(costs) / min(costs)}, rows)
+
+
+def padded_scores(model: Any, tokenizer: Any, sequences: list[list[int]], batch: int) -> np.ndarray:
+    """transformers' own scoring: sorted by length, right-padded, sdpa."""
+    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+    out = np.empty(len(sequences))
+    with torch.no_grad():
+        for start in range(0, len(order), batch):
+            index = order[start : start + batch]
+            inputs = tokenizer.pad(
+                {"input_ids": [sequences[i] for i in index]}, return_tensors="pt", padding_side="right"
+            )
+            out[index] = model(**inputs, use_cache=False).logits[:, 0].numpy()
+    return out
+
+
+def scoring(prompts: int) -> None:
+    """Responses of other prompts stand in for further samples: lengths are real, and speed does not read them."""
+    from transformers import AutoModelForSequenceClassification
+
+    reward = load()
+    reward.net.eval()
+    tokenizer = reward.encoder.tokenizer
+    plain = AutoModelForSequenceClassification.from_pretrained(default_model_path(), num_labels=1).eval()
+    plain.score.weight.data.copy_(reward.net.head.weight.detach())
+    plain.config.pad_token_id = tokenizer.pad_token_id
+    trees = real_trees(reward, 400)
+    branches = [branch for tree in trees for branch in tree.branches]
+    rows = []
+    for responses in (1, 2, 4, 8, 16, 32, 64):
+        rng = np.random.default_rng(responses)
+        pool = []
+        for tree in trees[:prompts]:
+            chosen = rng.choice(len(branches), size=responses, replace=False)
+            pool.append(TokenTree(tree.root, tuple(branches[index] for index in chosen)))
+        sequences = [list(tree.root + branch) for tree in pool for branch in tree.branches]
+        mine = seconds(lambda pool=pool: score_trees(reward.net, pool, tokens_per_pack=4096), 1)
+        theirs = seconds(lambda seqs=sequences: padded_scores(plain, tokenizer, seqs, 16), 1)
+        scores = np.concatenate(score_trees(reward.net, pool, tokens_per_pack=4096))[:, 0]
+        reference = padded_scores(plain, tokenizer, sequences, 16)
+        rows.append(
+            {
+                "responses a prompt": responses,
+                "prompts": prompts,
+                "unique tokens": sum(tree.n_tokens for tree in pool),
+                "tokens of all sequences": sum(map(len, sequences)),
+                "padded s": theirs,
+                "karat s": mine,
+                "speed-up": theirs / mine,
+                "responses/s": len(sequences) / mine,
+                "largest score difference": float(np.abs(scores - reference).max() / np.abs(reference).max()),
+            }
+        )
+    write_results("scoring", {"padded batch": 16}, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["efficiency", "flat", "scoring"])
+    parser.add_argument("--prompts", type=int, default=4, help="prompts in the scoring pool")
+    arguments = parser.parse_args()
+    if arguments.what == "scoring":
+        scoring(arguments.prompts)
+    else:
+        {"efficiency": efficiency, "flat": flat}[arguments.what]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Splits that keep a prompt, or a source, on one side, and the fingerprint of pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from karat.data.records import canonical_bytes, is_empty, prompt_hash
+from karat.errors import DataError, InputError
+from karat.types import PreferencePair
+
+_HASH_RANGE = 2.0**64
+
+
+def split_pairs(
+    pairs: Sequence[PreferencePair], *, test_fraction: float, seed: int, by: Literal["prompt", "source"] = "prompt"
+) -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
+    """Pairs for fitting and pairs held out.
+
+    Each prompt is hashed with the seed and held out when its hash lies below test_fraction, so the side of a prompt
+    depends neither on the order of the pairs nor on which others are there. By source, the sources are ordered by
+    their hash and the first ceil(test_fraction * sources) are held out, at least one and not all.
+
+    Args:
+        pairs: any order; both results keep it.
+        test_fraction: expected share of prompts (by="prompt") or share of sources held out, in [0, 1].
+        seed: another seed gives an independent split.
+        by: what must not be on both sides.
+    Returns: (fit, held out).
+    Raises: InputError: test_fraction or `by` is out of range; DataError: by="source" with fewer than two sources.
+    """
+    if not 0.0 <= test_fraction <= 1.0:
+        raise InputError(f"test_fraction is {test_fraction}; it must lie in [0, 1].")
+    if by not in ("prompt", "source"):
+        raise InputError(f"by is {by!r}; pairs are split by 'prompt' or 'source'.")
+    if by == "source":
+        held_sources = _held_sources(pairs, test_fraction, seed)
+        held = [pair.source in held_sources for pair in pairs]
+    else:
+        held = [_hash(_prompt_key(pair), seed) < test_fraction for pair in pairs]
+    fit = tuple(pair for pair, out in zip(pairs, held, strict=True) if not out)
+    return fit, tuple(pair for pair, out in zip(pairs, held, strict=True) if out)
+
+
+def fingerprint(pairs: Iterable[PreferencePair]) -> str:
+    """SHA-256 (first 16 hex digits) over the pairs in order, without row numbers and `extra`."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(canonical_bytes(pair))
+    return digest.hexdigest()[:16]
+
+
+def _prompt_key(pair: PreferencePair) -> str:
+    """The prompt's text decides, not its id: two ids of one text would otherwise part it. Without a text, the id."""
+    return f"id {pair.prompt_id}" if is_empty(pair.prompt) else f"text {prompt_hash(pair.prompt)}"
+
+
+def _held_sources(pairs: Sequence[PreferencePair], test_fraction: float, seed: int) -> set[str]:
+    sources = {pair.source for pair in pairs}
+    if len(sources) < 2:
+        named = f"all {len(pairs)} pairs have the source {next(iter(sources), '')!r}"
+        raise DataError(
+            f"cannot split by source: {named}. Split by prompt, or give data with a source, subset or domain column."
+        )
+    ordered = sorted(sources, key=lambda source: (_hash(f"source {source}", seed), source))
+    n_held = min(len(ordered) - 1, max(1, math.ceil(test_fraction * len(ordered))))
+    return set(ordered[:n_held])
+
+
+def _hash(key: str, seed: int) -> float:
+    """Uniform in [0, 1), a function of the key and the seed (keyed BLAKE2b)."""
+    digest = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=8, key=str(seed).encode()[:64]).digest()
+    return int.from_bytes(digest, "big") / _HASH_RANGE

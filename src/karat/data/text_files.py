@@ -1,0 +1,212 @@
+"""JSON lines, JSON and CSV, plain or compressed, to raw rows.
+
+A row that cannot be read comes out as `Unreadable`. A compressed file that ends early gives the rows up to there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from karat.data.account import AccountBuilder
+from karat.data.records import kind_of
+from karat.errors import DataError, ResourceError
+
+CHUNK_BYTES = 1 << 20
+MAX_FIELD_CHARS = 1 << 30
+_BOM = b"\xef\xbb\xbf"
+_EARLY = "file ends early: the rows up to there were read"
+_GZIP_WINDOW = 31  # zlib's code for "gzip header and trailer"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that is there but cannot be read."""
+
+    reason: str
+
+
+# ------------------------------------------------------------------------------------------------------- bytes to lines
+def _chunks(path: Path, account: AccountBuilder) -> Iterator[bytes]:
+    """The content of a file, decompressed by its suffix. Raises DataError when nothing of it can be read."""
+    try:
+        with path.open("rb") as file:
+            raw = iter(lambda: file.read(CHUNK_BYTES), b"")
+            if path.name.lower().endswith(".gz"):
+                yield from _inflate(path, raw, lambda: zlib.decompressobj(_GZIP_WINDOW), zlib.error, account)
+            elif path.name.lower().endswith(".zst"):
+                import zstandard
+
+                opener = zstandard.ZstdDecompressor(
+                    max_window_size=1 << 31
+                )  # files of `zstd --long` need more than 8 MB
+                yield from _inflate(path, raw, opener.decompressobj, zstandard.ZstdError, account)
+            else:
+                yield from raw
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be read: {error.strerror or error}. Check the file's rights.") from error
+
+
+def _inflate(
+    path: Path, raw: Iterator[bytes], new: Callable[[], Any], error_type: type[Exception], account: AccountBuilder
+) -> Iterator[bytes]:
+    """Decompress any number of members (gzip) or frames (zstd), one after the other."""
+    stream, read_any, problem = new(), False, ""
+    try:
+        for chunk in raw:
+            data = chunk
+            while data:
+                if stream.eof:
+                    stream = new()
+                out = stream.decompress(data)
+                read_any = read_any or bool(out)
+                if out:
+                    yield out
+                data = stream.unused_data.lstrip(b"\0") if stream.eof else b""  # tar and tapes pad with zero bytes
+        if not stream.eof:
+            problem = "it ends before its compressed stream does"
+    except error_type as error:
+        problem = str(error)
+    if problem and not read_any:
+        raise DataError(f"{path}: nothing of this compressed file can be read: {problem}. Copy or download it again.")
+    if problem:
+        account.note(f"{_EARLY} ({path.name}: {problem})")
+
+
+def _lines(path: Path, account: AccountBuilder) -> Iterator[bytes]:
+    """Lines with their line breaks, the byte order mark removed."""
+    rest, first = b"", True
+    for chunk in _chunks(path, account):
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            yield (line.removeprefix(_BOM) if first else line) + b"\n"
+            first = False
+    if rest:
+        yield rest.removeprefix(_BOM) if first else rest
+
+
+# ---------------------------------------------------------------------------------------------------------- JSON lines
+def read_jsonl(path: Path, account: AccountBuilder) -> Iterator[Any]:
+    """One JSON value a line; blank lines are no rows."""
+    for line in _lines(path, account):
+        if line.strip():
+            yield _parse(line)
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Unreadable("line is not UTF-8")
+    except (json.JSONDecodeError, RecursionError):
+        return Unreadable("line is not JSON")
+
+
+# ---------------------------------------------------------------------------------------------------------------- JSON
+def read_json(path: Path, account: AccountBuilder) -> Iterator[Any]:
+    """A list of objects, {"data": [objects]}, or JSON lines under the wrong name; held in memory as a whole."""
+    content = b"".join(_chunks(path, account)).removeprefix(_BOM)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from error
+    start = text.lstrip()[:1]
+    if start == "[":
+        yield from _parse_list(path, text, account)
+    elif start == "{":
+        yield from _parse_object(path, text, account)
+    else:
+        raise DataError(f"{path}: not JSON: it begins with {text.strip()[:20]!r}. Expected a list of objects.")
+
+
+def _parse_object(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]:
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # several objects, one a line
+            account.note(f"{path.name} holds JSON lines, not one JSON value")
+            yield from (_parse(line.encode()) for line in text.split("\n") if line.strip())
+            return
+        raise _not_json(path, error) from error
+    rows = whole.get("data")
+    if isinstance(rows, list):
+        yield from rows
+    elif "data" in whole or not whole:
+        raise DataError(f'{path}: "data" holds {kind_of(rows)}, not a list of rows. Expected a list of objects.')
+    else:
+        yield whole
+
+
+def _parse_list(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]:
+    """Items one by one, so that a list that is cut off gives the items up to there."""
+    decoder, at, count = json.JSONDecoder(), text.index("[") + 1, 0
+    while True:
+        at = _skip_space(text, at)
+        if at < len(text) and text[at] == "]":
+            return
+        try:
+            item, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            if count and error.pos >= len(text.rstrip()) - 1 or _is_cut_off(error, text, count):
+                account.note(f"{_EARLY} ({path.name}: the list is not closed)")
+                return
+            raise _not_json(path, error) from error
+        yield item
+        count += 1
+        at = _skip_space(text, at)
+        if at >= len(text):
+            account.note(f"{_EARLY} ({path.name}: the list is not closed)")
+            return
+        if text[at] == ",":
+            at += 1
+        elif text[at] != "]":
+            raise _not_json(path, json.JSONDecodeError("Expecting ',' or ']'", text, at))
+
+
+def _is_cut_off(error: json.JSONDecodeError, text: str, count: int) -> bool:
+    """Whether the text ended inside an item after at least one whole item, rather than being wrong in the middle."""
+    return count > 0 and (error.msg.startswith("Unterminated string") or error.pos >= len(text))
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _not_json(path: Path, error: json.JSONDecodeError) -> DataError:
+    return DataError(
+        f"{path}: not JSON at line {error.lineno}, column {error.colno}: {error.msg}. "
+        "Mend it there; if each line is its own object, name the file .jsonl."
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------- CSV
+def read_csv(path: Path, account: AccountBuilder) -> Iterator[Any]:
+    """Rows under the header of the first line; every value is text."""
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARS))  # the default, 128 KiB, is short for dialogues
+    lines = (line.decode("utf-8", errors="surrogateescape") for line in _lines(path, account))
+    reader = csv.reader(lines)
+    try:
+        header = next(reader, [])
+        if len(set(header)) < len(header) or not all(name.strip() for name in header):
+            raise DataError(f"{path}: the first line must name each column once, but is {','.join(header)[:200]!r}.")
+        for fields in reader:
+            if fields:
+                yield _csv_row(header, fields)
+    except csv.Error as error:
+        raise DataError(f"{path}: not CSV at line {reader.line_num}: {error}. Mend the quotes there.") from error
+
+
+def _csv_row(header: list[str], fields: list[str]) -> Any:
+    if len(fields) != len(header):
+        return Unreadable("wrong number of csv fields")
+    if any("\udc80" <= char <= "\udcff" for field in fields for char in field if char > "\ud7ff"):
+        return Unreadable("line is not UTF-8")
+    return dict(zip(header, fields, strict=True))

@@ -1,0 +1,174 @@
+"""`karat score`: the same rows out, a reason for each missing score, flat memory, and resuming."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import karat
+from karat.errors import DataError, InputError
+from karat.rewards import Group, load_reward
+from karat.types import NAN, Score
+
+PAIRS = [
+    {"prompt": "p", "chosen": "long answer", "rejected": "short", "note": "kept"},
+    {"prompt": "p", "chosen": "same", "rejected": "same", "note": "dropped by the reader"},
+    {"prompt": "q", "chosen": "a", "rejected": "bb", "note": "kept"},
+]
+POOL = [
+    {"prompt_id": "1", "response_id": "a", "prompt": "p", "response": "xx", "gold": 1.0},
+    {"prompt_id": "1", "response_id": "b", "prompt": "p", "response": "xxxx", "gold": 0.0},
+    {"prompt_id": "2", "response_id": "a", "prompt": "q", "response": "", "gold": None},
+]
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt") as file:  # type: ignore[operator]
+        return [json.loads(line) for line in file]
+
+
+def test_pairs_keep_their_rows_and_gain_columns(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    result = karat.score("builtin:longer", write(tmp_path / "pairs.jsonl", PAIRS), out=out)
+    rows = read(out)
+    assert [row["note"] for row in rows] == [row["note"] for row in PAIRS]
+    assert (rows[0]["score_chosen"], rows[0]["score_rejected"], rows[0]["score_margin"]) == (11, 5, 6)
+    assert rows[0]["score_missing"] is None
+    assert rows[2]["score_margin"] == -1
+    assert result.values["rows"] == 3
+
+
+def test_a_row_the_reader_drops_stays_with_its_reason(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    result = karat.score("builtin:longer", write(tmp_path / "pairs.jsonl", PAIRS), out=out)
+    dropped = read(out)[1]
+    assert dropped["score_chosen"] is None
+    assert dropped["score_missing"]
+    finding = result.findings[0]
+    assert (finding.n_missing, finding.verdict) == (1, "problem")
+
+
+def test_pool_keeps_its_rows_and_gains_a_column(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl.gz"
+    karat.score("builtin:shorter", write(tmp_path / "pool.jsonl", POOL), out=out, name="proxy")
+    rows = read(out)
+    assert [row["proxy"] for row in rows] == [-2, -4, 0]
+    assert [row["gold"] for row in rows] == [1.0, 0.0, None]
+
+
+def test_heads_and_spread_are_columns(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    karat.score("ensemble:builtin:longer,builtin:shorter", write(tmp_path / "pool.jsonl", POOL), out=out)
+    row = read(out)[1]
+    assert (row["score"], row["score_member_0"], row["score_member_1"]) == (0, 4, -4)
+    assert row["score_spread"] == pytest.approx(32**0.5)
+
+
+def test_parquet_with_a_column_that_is_null_in_one_part(tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    karat.score("builtin:longer", write(tmp_path / "pool.jsonl", POOL[::-1]), out=out, rows_per_chunk=1)
+    table = pq.read_table(out)
+    assert table["score"].to_pylist() == [0, 4, 2]
+    assert table["gold"].to_pylist() == [None, 0.0, 1.0]
+
+
+class Failing:
+    """A reward that fails after a number of calls, as a machine does."""
+
+    name = "failing"
+    head_names = ("reward",)
+
+    def __init__(self, good_calls: int) -> None:
+        self.good_calls = good_calls
+        self.scored = 0
+
+    def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+        if self.good_calls == 0:
+            raise MemoryError
+        self.good_calls -= 1
+        self.scored += sum(len(group.responses) for group in groups)
+        return load_reward("builtin:longer").score(groups)
+
+
+def test_stopped_run_resumes_where_it_was(tmp_path: Path) -> None:
+    source = write(tmp_path / "pool.jsonl", POOL)
+    with pytest.raises(MemoryError):
+        karat.score(Failing(2), source, out=tmp_path / "out.jsonl", rows_per_chunk=1)
+    assert not (tmp_path / "out.jsonl").exists()
+    rest = Failing(9)
+    karat.score(rest, source, out=tmp_path / "out.jsonl", rows_per_chunk=1)
+    assert rest.scored == 1
+    assert [row["score"] for row in read(tmp_path / "out.jsonl")] == [2, 4, 0]
+    assert not (tmp_path / "out.jsonl.parts").exists()
+
+
+def test_half_written_part_is_not_taken(tmp_path: Path) -> None:
+    source = write(tmp_path / "pool.jsonl", POOL)
+    with pytest.raises(MemoryError):
+        karat.score(Failing(1), source, out=tmp_path / "out.jsonl", rows_per_chunk=1)
+    (tmp_path / "out.jsonl.parts" / "staged").write_text('{"torn":')
+    karat.score(Failing(9), source, out=tmp_path / "out.jsonl", rows_per_chunk=1)
+    assert len(read(tmp_path / "out.jsonl")) == 3
+
+
+def test_other_request_does_not_continue_it(tmp_path: Path) -> None:
+    source = write(tmp_path / "pool.jsonl", POOL)
+    with pytest.raises(MemoryError):
+        karat.score(Failing(1), source, out=tmp_path / "out.jsonl", rows_per_chunk=1)
+    with pytest.raises(InputError, match=r"differs in name.*--overwrite"):
+        karat.score(Failing(9), source, out=tmp_path / "out.jsonl", rows_per_chunk=1, name="other")
+    karat.score(Failing(9), source, out=tmp_path / "out.jsonl", rows_per_chunk=1, name="other", overwrite=True)
+
+
+def test_existing_output_is_kept(tmp_path: Path) -> None:
+    source = write(tmp_path / "pool.jsonl", POOL)
+    (tmp_path / "out.jsonl").write_text("mine")
+    with pytest.raises(InputError, match="exists"):
+        karat.score("builtin:longer", source, out=tmp_path / "out.jsonl")
+    assert (tmp_path / "out.jsonl").read_text() == "mine"
+
+
+def test_unknown_output_kind_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.jsonl, \.jsonl\.gz, \.jsonl\.zst, \.parquet"):
+        karat.score("builtin:longer", write(tmp_path / "pool.jsonl", POOL), out=tmp_path / "out.xlsx")
+
+
+def test_a_group_that_cannot_be_scored_does_not_take_others_with_it(tmp_path: Path) -> None:
+    class Picky:
+        name = "picky"
+        head_names = ("reward",)
+
+        def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+            if any(group.prompt == "q" for group in groups):
+                raise DataError("the template refuses q")
+            return [[Score(1.0)] * len(group.responses) for group in groups]
+
+    karat.score(Picky(), write(tmp_path / "pool.jsonl", POOL), out=tmp_path / "out.jsonl")
+    rows = read(tmp_path / "out.jsonl")
+    assert [row["score"] for row in rows] == [1, 1, None]
+    assert rows[2]["score_missing"] == "the template refuses q"
+
+
+def test_missing_is_null_never_zero(tmp_path: Path) -> None:
+    class Missing:
+        name = "missing"
+        head_names = ("reward",)
+
+        def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+            return [[Score(NAN, missing="judge is down")] * len(group.responses) for group in groups]
+
+    result = karat.score(Missing(), write(tmp_path / "pool.jsonl", POOL), out=tmp_path / "out.jsonl")
+    assert {row["score"] for row in read(tmp_path / "out.jsonl")} == {None}
+    assert result.findings[0].witnesses == ("3 times: judge is down",)
