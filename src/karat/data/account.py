@@ -11,6 +11,10 @@ from karat.types import Account, AccountEntry, PoolRow, PreferencePair
 FIRST_ROWS = 5
 """How many row numbers an entry keeps: enough to look some up, few enough to print."""
 
+MAX_REASONS = 100
+"""Reasons may quote values, so a hostile file could make one a row; further ones are counted together."""
+OTHER_REASON = "other reasons, too many to list"
+
 _ACTIONS = ("dropped", "changed", "noted")
 
 
@@ -67,6 +71,8 @@ class AccountBuilder:
         return Account(self.source, self.format, self.rows_read, self.records, tuple(entries), digest)
 
     def _add(self, action: str, reason: str, row: int | None) -> None:
+        if (action, reason) not in self._counts and len(self._counts) >= MAX_REASONS:
+            reason = OTHER_REASON
         item = self._counts.setdefault((action, reason), _Count())
         item.count += 1
         if row is not None and len(item.first_rows) < FIRST_ROWS and row not in item.first_rows:

@@ -163,7 +163,7 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
                 yield from batch.to_pylist()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # a damaged page is an OSError
         raise DataError(f"{path}: not a readable parquet file: {error}. Check that it was copied whole.") from error
 
 

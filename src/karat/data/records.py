@@ -1,4 +1,4 @@
-"""What all formats share: typed access to a raw row, shared prompts, prompt ids, and the canonical bytes of a record."""
+"""What all formats share: typed access to a raw row, shared prompts, prompt ids, canonical bytes of a record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANNOTATOR_COLUMNS = ("annotator", "annotator_id")
 
 
 class DropRowError(Exception):
-    """A row that gives no record; the text is the reason, the same for all rows of its kind so that it can be counted."""
+    """A row that gives no record; the text is the reason, alike for all rows of its kind so that it can be counted."""
 
 
 class Row:
@@ -102,7 +102,7 @@ class Row:
         if isinstance(content, str):
             return content
         if is_list(content):
-            parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+            parts = [part.get("text", part.get("value")) if isinstance(part, Mapping) else part for part in content]
             if all(isinstance(part, str) for part in parts):
                 return "".join(parts)
         raise DropRowError(f"column {name!r} holds a turn whose content is not text (images are not read)")
@@ -136,6 +136,15 @@ class Row:
         fields.setdefault("annotator", self._first_text(ANNOTATOR_COLUMNS))
         fields.setdefault("tools", self._tools())
         return PreferencePair(prompt, chosen, rejected, row=self.number, **fields)
+
+    def compare(self, prompt: Text, first: Text, second: Text, better: float, **fields: Any) -> PreferencePair:
+        """A pair of two responses in the data's order; better > 0: the first is preferred, < 0: the second, 0: a tie.
+
+        Raises: DropRowError: `better` is NaN.
+        """
+        if math.isnan(better):
+            raise DropRowError("the preference is no number")
+        return self.pair(prompt, first, second, label=0.5 if better == 0 else float(better > 0), **fields)
 
     def identifier(self, name: str) -> str:
         """A text or whole number as text; empty when the column is not there."""
@@ -255,9 +264,13 @@ def split_texts(chosen: str, rejected: str) -> tuple[str, str, str]:
     return chosen[:at], chosen[at:], rejected[at:]
 
 
-def user(content: str, system: str = "") -> tuple[Message, ...]:
-    """A prompt of one user turn, after a system turn where there is one."""
-    turns = (Message("user", content),)
+def user(content: str) -> tuple[Message, ...]:
+    return (Message("user", content),)
+
+
+def after_system(row: Row, turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Turns after that of the `system` column, where there is one."""
+    system = row.text_or("system")
     return (Message("system", system), *turns) if system else turns
 
 

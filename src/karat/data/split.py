@@ -11,7 +11,7 @@ from karat.data.records import canonical_bytes, is_empty, prompt_hash
 from karat.errors import DataError, InputError
 from karat.types import PreferencePair
 
-_HASH_RANGE = 2.0**64
+_HASH_BITS = 53  # as many as a float holds exactly, so that the hash stays below 1
 
 
 def split_pairs(
@@ -21,7 +21,7 @@ def split_pairs(
 
     Each prompt is hashed with the seed and held out when its hash lies below test_fraction, so the side of a prompt
     depends neither on the order of the pairs nor on which others are there. By source, the sources are ordered by
-    their hash and the first ceil(test_fraction * sources) are held out, at least one and not all.
+    their hash and the first ceil(test_fraction * sources) are held out, but never all.
 
     Args:
         pairs: any order; both results keep it.
@@ -65,11 +65,11 @@ def _held_sources(pairs: Sequence[PreferencePair], test_fraction: float, seed: i
             f"cannot split by source: {named}. Split by prompt, or give data with a source, subset or domain column."
         )
     ordered = sorted(sources, key=lambda source: (_hash(f"source {source}", seed), source))
-    n_held = min(len(ordered) - 1, max(1, math.ceil(test_fraction * len(ordered))))
+    n_held = min(len(ordered) - 1, math.ceil(test_fraction * len(ordered)))
     return set(ordered[:n_held])
 
 
 def _hash(key: str, seed: int) -> float:
     """Uniform in [0, 1), a function of the key and the seed (keyed BLAKE2b)."""
     digest = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=8, key=str(seed).encode()[:64]).digest()
-    return int.from_bytes(digest, "big") / _HASH_RANGE
+    return (int.from_bytes(digest, "big") >> (64 - _HASH_BITS)) / 2.0**_HASH_BITS

@@ -117,12 +117,13 @@ def read_json(path: Path, account: AccountBuilder) -> Iterator[Any]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}. Save the file as UTF-8.") from error
     start = text.lstrip()[:1]
-    if start == "[":
-        yield from _parse_list(path, text, account)
-    elif start == "{":
-        yield from _parse_object(path, text, account)
-    else:
+    parse = {"[": _parse_list, "{": _parse_object}.get(start)
+    if parse is None:
         raise DataError(f"{path}: not JSON: it begins with {text.strip()[:20]!r}. Expected a list of objects.")
+    try:
+        yield from parse(path, text, account)
+    except RecursionError as error:
+        raise DataError(f"{path}: JSON nested too deeply to be rows. Expected a list of objects.") from error
 
 
 def _parse_object(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]:
@@ -153,7 +154,7 @@ def _parse_list(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]
         try:
             item, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            if count and error.pos >= len(text.rstrip()) - 1 or _is_cut_off(error, text, count):
+            if count and _is_cut_off(error, text):
                 account.note(f"{_EARLY} ({path.name}: the list is not closed)")
                 return
             raise _not_json(path, error) from error
@@ -169,9 +170,9 @@ def _parse_list(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]
             raise _not_json(path, json.JSONDecodeError("Expecting ',' or ']'", text, at))
 
 
-def _is_cut_off(error: json.JSONDecodeError, text: str, count: int) -> bool:
-    """Whether the text ended inside an item after at least one whole item, rather than being wrong in the middle."""
-    return count > 0 and (error.msg.startswith("Unterminated string") or error.pos >= len(text))
+def _is_cut_off(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether the text ends inside an item, rather than being wrong in the middle."""
+    return error.msg.startswith("Unterminated string") or error.pos >= len(text.rstrip()) - 1
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -192,7 +193,7 @@ def read_csv(path: Path, account: AccountBuilder) -> Iterator[Any]:
     """Rows under the header of the first line; every value is text."""
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARS))  # the default, 128 KiB, is short for dialogues
     lines = (line.decode("utf-8", errors="surrogateescape") for line in _lines(path, account))
-    reader = csv.reader(lines)
+    reader = csv.reader(lines, strict=True)  # else an open quote would swallow the rest of the file without a word
     try:
         header = next(reader, [])
         if len(set(header)) < len(header) or not all(name.strip() for name in header):
@@ -201,6 +202,8 @@ def read_csv(path: Path, account: AccountBuilder) -> Iterator[Any]:
             if fields:
                 yield _csv_row(header, fields)
     except csv.Error as error:
+        if any(reason.startswith(_EARLY) for reason, _ in account.reasons("noted")):
+            return
         raise DataError(f"{path}: not CSV at line {reader.line_num}: {error}. Mend the quotes there.") from error
 
 

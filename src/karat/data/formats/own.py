@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,11 +57,14 @@ def _attributes(row: Row, name: str) -> dict[str, float]:
     if not row.has(name):
         return {}
     value = row.value(name)
-    if isinstance(value, str):  # csv
-        value = json.loads(value) if value.startswith("{") else {}
     if not isinstance(value, Mapping):
         raise DropRowError(f"column {name!r} holds {kind_of(value)}, not an object of ratings")
     return {str(key): as_number(rating) for key, rating in value.items()}
+
+
+def _extra(row: Row) -> dict[str, Any]:
+    value = row.value("extra") if isinstance(row.raw.get("extra"), Mapping) else {}
+    return dict(value)
 
 
 def same_kind(prompt: Text, chosen: Text, rejected: Text) -> tuple[Text, Text, Text]:
@@ -93,6 +95,7 @@ def _read(row: Row) -> list[PreferencePair]:
         strength=row.number_or_nan("strength") if "strength" in row.raw else NAN,
         chosen_attributes=_attributes(row, "chosen_attributes"),
         rejected_attributes=_attributes(row, "rejected_attributes"),
+        extra=_extra(row),
     )
     return [pair]
 

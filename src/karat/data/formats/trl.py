@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,12 @@ from karat.data.records import (
 )
 from karat.types import NAN, Message, PreferencePair
 
+_SCORE_COLUMNS = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen-rating", "rejected-rating"),
+    ("chosen_avg_rating", "rejected_avg_rating"),
+)
 _ID_COLUMNS = (("chosen_ids", "rejected_ids"), ("chosen_input_ids", "rejected_input_ids"))
 
 
@@ -26,8 +33,12 @@ def strength(row: Row) -> float:
     """The margin where there is one, else the difference of the scores of the two sides."""
     if "margin" in row.raw:
         return row.number_or_nan("margin")
-    if "score_chosen" in row.raw and "score_rejected" in row.raw:
-        return row.number_or_nan("score_chosen") - row.number_or_nan("score_rejected")
+    for chosen, rejected in _SCORE_COLUMNS:
+        if chosen in row.raw and rejected in row.raw:
+            difference = row.number_or_nan(chosen) - row.number_or_nan(rejected)
+            if difference < 0:
+                row.note(f"{chosen} is below {rejected}: chosen stays chosen, strength is negative")
+            return NAN if math.isnan(difference) else difference
     return NAN
 
 

@@ -1,0 +1,140 @@
+"""Make the default world: sample the default model on checkable tasks, then let simulated annotators compare.
+
+    python scripts/make_default_world.py pilot            right rate by family, on a few prompts each
+    python scripts/make_default_world.py sample           the pool; about 10 minutes on two cores; resumes by batch
+    python scripts/make_default_world.py pairs            the preferences, from the stored pool; a second
+
+`sample` writes worlds/default/pool.jsonl.gz and recipe.json, `pairs` writes pairs.jsonl.gz. The same samples give the
+same pairs, byte for byte; the samples themselves depend on the processor's arithmetic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from karat.rewards.default_model import default_model_path, default_model_provenance
+from karat.worlds.annotators import compare_pool
+from karat.worlds.tasks import FAMILIES, Task, draw_tasks
+from karat.worlds.world import DEFAULT, pair_to_row, read_pool
+
+SEED, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P, BATCH = 0, 8, 40, 0.9, 0.95, 64
+PER_FAMILY = {
+    "arithmetic": 40, "capital": 28, "day": 21, "list": 16, "case": 20, "json": 30, "length": 36, "ending": 36,
+    "letters": 20, "first": 36, "code": 8,
+}  # fmt: skip
+
+
+def load() -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = default_model_path()
+    tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval(), tokenizer
+
+
+def respond(model: Any, tokenizer: Any, prompts: Sequence[str], seed: int) -> list[str]:
+    """One sampled response to each prompt."""
+    torch.manual_seed(seed)
+    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+    inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+    with torch.no_grad():
+        out = model.generate(
+            **inputs, max_new_tokens=NEW_TOKENS, do_sample=True, temperature=TEMPERATURE, top_p=TOP_P, top_k=0
+        )
+    return [text.strip() for text in tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], True)]
+
+
+def pilot() -> None:
+    model, tokenizer = load()
+    began, tokens = time.perf_counter(), 0
+    for family in FAMILIES:
+        tasks = draw_tasks({family.name: 6}, seed=SEED + 1)
+        prompts = [task.prompt for task in tasks for _ in range(8)]
+        responses = respond(model, tokenizer, prompts, SEED)
+        golds = [task.gold(r) for task, r in zip([t for t in tasks for _ in range(8)], responses, strict=True)]
+        tokens += sum(len(tokenizer(r)["input_ids"]) for r in responses)
+        print(f"{family.name:11s} right {sum(golds) / len(golds):.2f}", flush=True)
+        for prompt, response, gold in list(zip(prompts, responses, golds, strict=True))[::11]:
+            print(f"    {gold:.0f} {prompt!r} -> {response!r}", flush=True)
+    print(f"{tokens / (time.perf_counter() - began):.0f} tokens/s")
+
+
+def sample() -> None:
+    """Batches of prompts of like length; finished batches are kept beside the pool, so a stopped run goes on."""
+    model, tokenizer = load()
+    tasks = draw_tasks(PER_FAMILY, seed=SEED)
+    order = sorted(range(len(tasks)), key=lambda index: (len(tasks[index].prompt), index))
+    wanted = [index for index in order for _ in range(SAMPLES)]
+    parts = DEFAULT / "batches.jsonl"
+    DEFAULT.mkdir(exist_ok=True)
+    done = parts.read_text().splitlines() if parts.exists() else []
+    began = time.perf_counter()
+    with parts.open("a") as file:
+        for number, start in enumerate(range(0, len(wanted), BATCH)):
+            if number < len(done):
+                continue
+            part = wanted[start : start + BATCH]
+            responses = respond(model, tokenizer, [tasks[index].prompt for index in part], SEED * 1000 + number)
+            file.write(json.dumps([part, responses]) + "\n")
+            file.flush()
+            print(f"{start + len(part)} of {len(wanted)}, {time.perf_counter() - began:.0f} s", flush=True)
+    write_pool(tasks, [json.loads(line) for line in parts.read_text().splitlines()])
+    parts.unlink()
+
+
+def write_pool(tasks: Sequence[Task], batches: Sequence[Any]) -> None:
+    responses: dict[int, dict[str, None]] = defaultdict(dict)  # distinct responses, in order
+    for part, texts in batches:
+        for index, text in zip(part, texts, strict=True):
+            if text:
+                responses[index][text] = None
+    with open_gz(DEFAULT / "pool.jsonl.gz") as file:
+        for index, task in enumerate(tasks):
+            row = {
+                "prompt_id": f"{task.family}-{index}", "family": task.family, "prompt": task.prompt,
+                "facts": task.facts, "responses": list(responses[index]),
+                "gold": [task.gold(text) for text in responses[index]],
+            }  # fmt: skip
+            file.write(json.dumps(row) + "\n")
+    recipe = {
+        "model": default_model_provenance(default_model_path()), "seed": SEED, "samples": SAMPLES,
+        "max_new_tokens": NEW_TOKENS, "temperature": TEMPERATURE, "top_p": TOP_P, "batch": BATCH,
+        "per_family": PER_FAMILY,
+    }  # fmt: skip
+    (DEFAULT / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
+
+
+def open_gz(path: Path) -> Any:
+    """gzip text without a time stamp, so that the same content gives the same bytes."""
+    import io
+
+    raw = gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0)
+    return io.TextIOWrapper(raw, encoding="utf-8")
+
+
+def pairs() -> None:
+    made = compare_pool(read_pool(), rng=random.Random(SEED))
+    with open_gz(DEFAULT / "pairs.jsonl.gz") as file:
+        for pair in made:
+            file.write(json.dumps(pair_to_row(pair)) + "\n")
+    print(f"{len(made)} pairs")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["pilot", "sample", "pairs"])
+    {"pilot": pilot, "sample": sample, "pairs": pairs}[parser.parse_args().what]()
+
+
+if __name__ == "__main__":
+    main()

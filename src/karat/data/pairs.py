@@ -1,0 +1,247 @@
+"""Preference pairs from any source, with an account of every row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from karat.data.account import AccountBuilder
+from karat.data.files import RawRow, Source, open_source
+from karat.data.formats import Format
+from karat.data.formats.own import to_row
+from karat.data.recognise import describe_columns, find_format, recognise
+from karat.data.records import DropRowError, Row, is_empty, plain
+from karat.data.streams import RowStream
+from karat.errors import DataError, ResourceError
+from karat.types import Account, PreferencePair
+
+SAME = "chosen equals rejected"
+BOTH_EMPTY = "both responses are empty"
+NO_PARTNER = "no second response to the same prompt beside it"
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """One row of the source and what became of it.
+
+    `dropped` is the reason when the row gives no pair. In formats with one response a row, the pair of two rows stands
+    at the second of them; the first then has neither pairs nor a reason.
+    """
+
+    row: int
+    raw: dict[str, Any]
+    pairs: tuple[PreferencePair, ...]
+    dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairData:
+    """Pairs in the order of their rows, and the account of the reading."""
+
+    pairs: tuple[PreferencePair, ...]
+    account: Account
+
+
+class PairStream(RowStream):
+    """Iterates a `PairRow` for every row in order; memory does not grow with the number of rows.
+
+    The format is settled on construction, from a sample. A source that can be read only once is iterated only once.
+    """
+
+    def __init__(self, source: Source, format_name: str, rename: Mapping[str, str], hh_as: str) -> None:
+        super().__init__(source)
+        self._rename = rename
+        self._format = self._settle(format_name, hh_as)
+        self._account.format = self._format.name
+
+    @property
+    def format(self) -> str:
+        """Name of the format."""
+        return self._format.name
+
+    def __iter__(self) -> Iterator[PairRow]:
+        for row in self._joined() if self._format.join else self._single():
+            if row.dropped:
+                self._account.drop(row.dropped, row.row)
+            for pair in row.pairs:
+                self._account.add_record(pair)
+            yield row
+
+    def _single(self) -> Iterator[PairRow]:
+        for number, item in self._numbered():
+            row = Row(self._renamed(item.raw), number)
+            yield self._outcome(row, item, self._read)
+
+    def _joined(self) -> Iterator[PairRow]:
+        """Rows of formats with one response a row: two in succession that belong together are a pair."""
+        held: tuple[PairRow, Row] | None = None
+        for number, item in self._numbered():
+            row = Row(self._renamed(item.raw), number)
+            done = self._outcome(row, item, self._check)
+            pairs = None if held is None or done.dropped else self._join(held[1], row)
+            if pairs is not None:
+                done = self._outcome(row, item, partial(self._keep, pairs=pairs))
+            if held is not None:  # its pair stands at the second row; where that is of no use, neither is this one
+                yield replace(held[0], dropped=NO_PARTNER if pairs is None else done.dropped)
+                held = None
+            if pairs is not None or done.dropped:
+                yield done
+            else:
+                held = (done, row)
+        if held is not None:
+            yield replace(held[0], dropped=NO_PARTNER)
+
+    def _read(self, row: Row) -> tuple[PreferencePair, ...]:
+        return self._keep(row, self._format.read(row))
+
+    def _check(self, row: Row) -> tuple[PreferencePair, ...]:
+        return tuple(self._format.read(row))
+
+    def _join(self, first: Row, second: Row) -> list[PreferencePair] | None:
+        assert self._format.join is not None
+        return self._format.join(first, second)
+
+    def _outcome(self, row: Row, item: RawRow, read: Callable[[Row], tuple[PreferencePair, ...]]) -> PairRow:
+        if item.problem:
+            return PairRow(row.number, item.raw, (), item.problem)
+        try:
+            return PairRow(row.number, item.raw, read(row))
+        except DropRowError as error:
+            return PairRow(row.number, item.raw, (), str(error))
+
+    def _settle(self, format_name: str, hh_as: str) -> Format:
+        name = self._source.name
+        for column in self._rename:
+            if not any(column in item.raw for item in self._head):
+                sample = [item.raw for item in self._head]
+                raise DataError(f"{name}: no column {column!r}, named as a key. Columns: {describe_columns(sample)}.")
+        if format_name:
+            return find_format(format_name, hh_as=hh_as)
+        return recognise([self._renamed(item.raw) for item in self._head if not item.problem], name, hh_as=hh_as)
+
+    def _renamed(self, raw: dict[str, Any]) -> dict[str, Any]:
+        if not self._rename:
+            return raw
+        hidden = set(self._rename.values()) - set(self._rename)  # a column of the standard name gives way to the key
+        return {self._rename.get(name, name): value for name, value in raw.items() if name not in hidden}
+
+    def _keep(self, row: Row, pairs: list[PreferencePair]) -> tuple[PreferencePair, ...]:
+        """The pairs that can be used, with the columns left over. Raises DropRowError when there is none."""
+        kept, reasons = [], []
+        for pair in pairs:
+            reason = _why_unusable(pair)
+            if reason:
+                reasons.append(reason)
+                continue
+            if is_empty(pair.chosen) or is_empty(pair.rejected):
+                row.note(f"{'chosen' if is_empty(pair.chosen) else 'rejected'} is empty: pair kept")
+            extra = {**row.extra(), **pair.extra}
+            kept.append(replace(pair, extra=extra) if extra else pair)
+        if not kept:
+            raise DropRowError(reasons[0] if reasons else "the row holds fewer than two responses")
+        for reason in reasons:
+            row.change(f"a pair of several in the row left out: {reason}")
+        for action, reason in row.notes:
+            (self._account.change if action == "changed" else self._account.note)(reason, row.number)
+        return tuple(kept)
+
+
+def stream_pairs(
+    source: Any,
+    *,
+    format: str = "",
+    split: str = "",
+    prompt_key: str = "",
+    chosen_key: str = "",
+    rejected_key: str = "",
+    hh_as: Literal["text", "messages"] = "text",
+) -> PairStream:
+    """Every row of a source with its pairs, one at a time.
+
+    Args:
+        source: path of a file or folder, hub name, iterable of dicts, or a data set of `datasets`.
+        format: name of a format (`list_formats`); recognised from a sample when empty.
+        split: of a folder or a hub data set; otherwise its only one, or "train".
+        prompt_key: column to read as "prompt"; chosen_key and rejected_key likewise.
+        hh_as: hh-rlhf as plain text, or as turns.
+    Raises: DataError: nothing to read, or no format fits; ResourceError: the hub or the disk does not answer.
+    """
+    keys = (("prompt", prompt_key), ("chosen", chosen_key), ("rejected", rejected_key))
+    rename = {key: name for name, key in keys if key and key != name}
+    return PairStream(open_source(source, split=split), format, rename, hh_as)
+
+
+def read_pairs(
+    source: Any,
+    *,
+    format: str = "",
+    split: str = "",
+    prompt_key: str = "",
+    chosen_key: str = "",
+    rejected_key: str = "",
+    hh_as: Literal["text", "messages"] = "text",
+) -> PairData:
+    """All pairs of a source with the account of the reading; arguments as for `stream_pairs`.
+
+    Exact and contradictory duplicates are kept and noted. Raises, besides: DataError: not one pair can be used.
+    """
+    stream = stream_pairs(
+        source,
+        format=format,
+        split=split,
+        prompt_key=prompt_key,
+        chosen_key=chosen_key,
+        rejected_key=rejected_key,
+        hh_as=hh_as,
+    )
+    pairs = tuple(pair for row in stream for pair in row.pairs)
+    account = stream.account()
+    if not pairs:
+        reasons = "; ".join(f"{entry.reason} ({entry.count})" for entry in account if entry.action == "dropped")
+        raise DataError(
+            f"{account.source}: none of {account.rows_read} rows gives a usable pair (read as {account.format}): "
+            f"{reasons}. Mend the rows, or name another format with --format."
+        )
+    notes = AccountBuilder(account.source)
+    note_duplicates(pairs, notes)
+    return PairData(pairs, replace(account, entries=account.entries + notes.build().entries))
+
+
+def note_duplicates(pairs: Iterable[PreferencePair], account: AccountBuilder) -> None:
+    """Note pairs that repeat an earlier one, or that prefer the other side of an earlier one."""
+    seen: dict[int, float] = {}
+    for pair in pairs:
+        key, other = hash((pair.prompt, pair.chosen, pair.rejected)), hash((pair.prompt, pair.rejected, pair.chosen))
+        if other in seen and not pair.is_tie and seen[other] != 0.5:
+            account.note("contradicts an earlier pair (same responses, the other preferred)", pair.row)
+        elif key in seen or other in seen:
+            account.note("repeats an earlier pair (same prompt, same responses)", pair.row)
+        seen.setdefault(key, pair.label)
+
+
+def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
+    """Write pairs as JSON lines in karat's own format, which `read_pairs` gives back equal but for row numbers.
+
+    Raises: DataError: the file is not named .jsonl, .jsonl.gz or .jsonl.zst; ResourceError: it cannot be written.
+    """
+    target = Path(path)
+    if not target.name.endswith(".jsonl"):
+        raise DataError(f"{target}: pairs are written as .jsonl. Name such a file.")
+    try:
+        with target.open("w", encoding="utf-8") as file:
+            for pair in pairs:
+                file.write(json.dumps(to_row(pair), default=str) + "\n")
+    except OSError as error:
+        raise ResourceError(f"{target}: cannot be written: {error.strerror or error}. Check the folder.") from error
+
+
+def _why_unusable(pair: PreferencePair) -> str:
+    if is_empty(pair.chosen) and is_empty(pair.rejected):
+        return BOTH_EMPTY
+    if plain(pair.chosen) == plain(pair.rejected) and not pair.is_tie:
+        return SAME
+    return ""

@@ -1,0 +1,107 @@
+"""Which format a source has, by the columns and types of a sample of rows; never by the first row alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karat.data.formats import FORMATS, Format
+from karat.data.formats.anthropic import HH_RLHF_MESSAGES
+from karat.data.records import is_chat, is_text, kind_of
+from karat.errors import DataError, InputError
+
+SAMPLE_ROWS = 1000
+MIN_SHARE = 0.5
+"""A format must fit at least this share of the readable rows of the sample."""
+
+RESPONSE_COLUMNS = ("response", "completion")
+"""Names of the one response of a pool's row."""
+
+_CANDIDATES = 3
+_MAX_COLUMNS = 12
+
+
+def list_formats() -> tuple[tuple[str, str, str], ...]:
+    """(name, columns, description) of every format of pairs, in the order in which they are tried."""
+    return tuple((item.name, item.columns, item.description) for item in FORMATS)
+
+
+def find_format(name: str, *, hh_as: str = "text") -> Format:
+    """A format by name. Raises InputError naming the ones there are."""
+    for item in FORMATS:
+        if item.name == name:
+            return _variant(item, hh_as)
+    raise InputError(f"--format {name!r} is not known. Known: {', '.join(item.name for item in FORMATS)}.")
+
+
+def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, hh_as: str = "text") -> Format:
+    """The first format that fits at least half of the sample.
+
+    Args:
+        sample: readable rows.
+        where: name of the source, for the message.
+    Raises: DataError with the columns seen, the nearest formats, and what to do.
+    """
+    counts = _counts(sample)
+    for item in FORMATS:
+        if sample and counts[item.name] >= MIN_SHARE * len(sample):
+            return _variant(item, hh_as)
+    if sample and is_pool(sample):
+        raise DataError(
+            f"{where}: rows hold one response each (a pool), not pairs: {describe_columns(sample)}. "
+            "Give preference pairs, or score the pool with `karat score`."
+        )
+    raise DataError(
+        f"{where}: no format of preference pairs fits at least half of {len(sample)} rows. "
+        f"Columns seen: {describe_columns(sample)}. {_nearest(sample, counts)} "
+        "Name the format with --format, or the columns with prompt_key, chosen_key and rejected_key."
+    )
+
+
+def is_pool(sample: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether at least half of the rows have one response column and something that names the prompt."""
+    return sum(map(_is_pool_row, sample)) >= MIN_SHARE * len(sample) > 0
+
+
+def _is_pool_row(row: Mapping[str, Any]) -> bool:
+    has_prompt = row.get("prompt") is not None or row.get("prompt_id") is not None
+    return has_prompt and any(is_text(row.get(name)) or is_chat(row.get(name)) for name in RESPONSE_COLUMNS)
+
+
+def _variant(item: Format, hh_as: str) -> Format:
+    if hh_as not in ("text", "messages"):
+        raise InputError(f"hh_as is {hh_as!r}; hh-rlhf is read as 'text' or as 'messages'.")
+    return HH_RLHF_MESSAGES if item.name == HH_RLHF_MESSAGES.name and hh_as == "messages" else item
+
+
+def _counts(sample: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(item.name for item in FORMATS for row in sample if item.matches(row))
+
+
+def _nearest(sample: Sequence[Mapping[str, Any]], counts: Counter[str]) -> str:
+    """Formats that fit some rows, else those that share most column names with the rows."""
+    if counts:
+        fits = ", ".join(f"{name} ({count} of {len(sample)})" for name, count in counts.most_common(_CANDIDATES))
+        return f"Formats that fit some rows: {fits}."
+    columns = {name for row in sample for name in row}
+    shared = [(len(columns & _words(item.columns)), item) for item in FORMATS]
+    best = sorted((pair for pair in shared if pair[0]), key=lambda pair: -pair[0])[:_CANDIDATES]
+    nearest = best or [(0, item) for item in FORMATS if item.name in ("trl-standard", "trl-conversational")]
+    return "Nearest formats: " + "; ".join(f"{item.name} ({item.columns})" for _, item in nearest) + "."
+
+
+def _words(columns: str) -> set[str]:
+    return {word.strip("[](){}:;,") for word in columns.split()}
+
+
+def describe_columns(sample: Sequence[Mapping[str, Any]]) -> str:
+    """Column names with the kinds of values in them, the most frequent first."""
+    kinds: dict[str, Counter[str]] = {}
+    for row in sample:
+        for name, value in row.items():
+            kinds.setdefault(str(name), Counter())[kind_of(value)] += 1
+    ordered = sorted(kinds, key=lambda name: -kinds[name].total())
+    shown = [f"{name} ({' or '.join(kind for kind, _ in kinds[name].most_common(2))})" for name in ordered]
+    more = len(shown) - _MAX_COLUMNS
+    return ", ".join(shown[:_MAX_COLUMNS]) + (f" and {more} more" if more > 0 else "") or "none"
