@@ -21,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from karat.rewards.default_model import default_model_path, default_model_provenance
 from karat.worlds.annotators import compare_pool
+from karat.worlds.pool import DEFAULT, read_pool
 from karat.worlds.tasks import FAMILIES, Task, draw_tasks
-from karat.worlds.world import DEFAULT, pair_to_row, read_pool
+from karat.worlds.world import pair_to_row
 
-SEED, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P, BATCH = 0, 8, 40, 0.9, 0.95, 64
+SEED, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P, BATCH = 0, 6, 36, 0.7, 0.9, 64
 PER_FAMILY = {
-    "arithmetic": 40, "capital": 28, "day": 21, "list": 16, "case": 20, "json": 30, "length": 36, "ending": 36,
-    "letters": 20, "first": 36, "code": 8,
+    "arithmetic": 32, "capital": 28, "day": 14, "list": 18, "json": 24, "length": 34, "ending": 30, "first": 26,
+    "code": 8,
 }  # fmt: skip
 
 

@@ -172,3 +172,9 @@ def test_missing_is_null_never_zero(tmp_path: Path) -> None:
     result = karat.score(Missing(), write(tmp_path / "pool.jsonl", POOL), out=tmp_path / "out.jsonl")
     assert {row["score"] for row in read(tmp_path / "out.jsonl")} == {None}
     assert result.findings[0].witnesses == ("3 times: judge is down",)
+
+
+def test_nan_in_the_rows_is_written_as_null(tmp_path: Path) -> None:
+    (tmp_path / "pool.jsonl").write_text('{"prompt_id": "1", "response_id": "a", "response": "x", "gold": NaN}\n')
+    karat.score("builtin:longer", str(tmp_path / "pool.jsonl"), out=tmp_path / "out.jsonl")
+    assert read(tmp_path / "out.jsonl")[0]["gold"] is None

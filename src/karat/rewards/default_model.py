@@ -143,7 +143,7 @@ def _save_float32(staged: Path, source: str, **options: str) -> None:
     config = loaded.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # the tensors are dequantised; a saved folder must not claim otherwise
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     model.load_state_dict(loaded.state_dict())
     model.save_pretrained(staged)
     tokenizer.save_pretrained(staged)

@@ -29,12 +29,14 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = 8192) 
         tokens_per_pack: most tokens in one forward pass. Only reward models use it.
     Raises: InputError: the text names nothing; its kin for what it names.
     """
-    options = {"max_length": max_length, "tokens_per_pack": tokens_per_pack}
     if spec.startswith("ensemble:"):
         members = [part.strip() for part in spec.removeprefix("ensemble:").split(",") if part.strip()]
         if len(members) < 2:
             raise InputError(f"{spec!r} names {len(members)} rewards; an ensemble needs at least 2: ensemble:A,B.")
-        return EnsembleReward([load_reward(member, **options) for member in members], name=spec)
+        return EnsembleReward(
+            [load_reward(member, max_length=max_length, tokens_per_pack=tokens_per_pack) for member in members],
+            name=spec,
+        )
     if spec.startswith("builtin:"):
         name = spec.removeprefix("builtin:")
         if name not in BUILTINS:
@@ -46,7 +48,7 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = 8192) 
         return FunctionReward(spec, _import_function(spec))
     from karat.rewards.model import RewardModel, resolve_model
 
-    return RewardModel.load(resolve_model(spec), **options)
+    return RewardModel.load(resolve_model(spec), max_length=max_length, tokens_per_pack=tokens_per_pack)
 
 
 def plain_text(text: Text) -> str:

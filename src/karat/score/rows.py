@@ -69,7 +69,7 @@ class PartFiles:
         with _full_disk_named(self.folder):
             with staged.open("w", encoding="utf-8") as file:
                 for row in rows:
-                    file.write(json.dumps(row, ensure_ascii=False, default=str, allow_nan=False) + "\n")
+                    file.write(json.dumps(_plain(row), ensure_ascii=False, default=str, allow_nan=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(staged, self._part(number))
@@ -142,6 +142,17 @@ def _full_disk_named(folder: Path) -> Iterator[None]:
             f"cannot write to {folder}: {error.strerror or error}. Finished parts are kept; make room and run the same "
             "command again: it resumes after them."
         ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A row without NaN and infinities, which JSON cannot hold: null, as for any number that is not there."""
+    if isinstance(value, float):
+        return number_or_null(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def number_or_null(value: float) -> float | None:

@@ -159,8 +159,8 @@ def _score_pool(scorer: Reward, chunk: Sequence[PoolRead], config: ScoreConfig) 
         for prompt, index in at.items()
     ]
     found: dict[int, Score] = {}
-    for index, score_B in zip(at.values(), _scores(scorer, groups), strict=True):
-        found.update(zip(index, score_B, strict=True))
+    for members, score_B in zip(at.values(), _scores(scorer, groups), strict=True):
+        found.update(zip(members, score_B, strict=True))
     return [
         {**row.raw, **_columns(scorer, found.get(index, Score(NAN, missing=row.dropped)), config.name, config)}
         for index, row in enumerate(chunk)

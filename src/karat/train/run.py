@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from karat.train.trainer import Pace, TrainedNet, TreeTrainer
 from karat.train.trunk_cache import trunk_cache
 from karat.train.units import UnitSet, bootstrap_weights, build_units
 from karat.types import Account, PreferencePair, Result, Table
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Progress = Callable[..., None]
 LR_FULL, LR_FROZEN, LR_LORA = 2e-5, 1e-4, 2e-4
@@ -236,16 +239,16 @@ def _choose_trained(reward: RewardModel, config: TrainConfig) -> None:
         from peft import LoraConfig, get_peft_model
 
         adapter = LoraConfig(r=config.lora, lora_alpha=2 * config.lora, lora_dropout=0.0, target_modules="all-linear")
-        net.trunk = get_peft_model(net.trunk, adapter)
+        net.trunk = cast("PreTrainedModel", get_peft_model(net.trunk, adapter))
     if config.gradient_checkpointing:
-        reward.model.gradient_checkpointing_enable({"use_reentrant": False})
+        reward.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
         if config.lora or config.freeze_below:
-            net.trunk.enable_input_require_grads()
+            net.trunk.enable_input_require_grads()  # type: ignore[no-untyped-call]
 
 
 def _merge_lora(reward: RewardModel, config: TrainConfig) -> None:
     if config.lora:
-        merged = reward.net.trunk.merge_and_unload()
+        merged = cast(Any, reward.net.trunk).merge_and_unload()
         reward.net.trunk = merged
         setattr(reward.model, reward.model.base_model_prefix, merged)
 
@@ -338,7 +341,7 @@ def account_table(account: Account) -> Table:
 def loss_table(losses: Sequence[float]) -> Table:
     """The training loss, in at most 100 rows, each the mean over its span of steps."""
     spans = np.array_split(np.asarray(losses, dtype=float), min(100, len(losses))) if losses else []
-    ends = np.cumsum([len(span) for span in spans]) if spans else []
+    ends = np.cumsum([len(span) for span in spans]).tolist()
     rows = tuple((int(end), float(span.mean())) for end, span in zip(ends, spans, strict=True))
     return Table("losses", "Training loss", ("step", "loss"), rows)
 

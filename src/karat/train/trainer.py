@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ class TreeTrainer(Trainer):
         """Two groups: the trunk at the learning rate, head and loss parameters at lr_head."""
         if self.optimizer is None:
             kind, options = self.get_optimizer_cls_and_kwargs(self.args)
-            trained: TrainedNet = self.model
+            trained = cast(TrainedNet, self.model)
             trunk = [p for p in trained.net.trunk.parameters() if p.requires_grad]
             head = [p for p in (*trained.net.head.parameters(), *trained.loss.parameters()) if p.requires_grad]
             groups = [{"params": trunk, "lr": self.args.learning_rate}, {"params": head, "lr": self.lr_head}]
@@ -145,7 +145,7 @@ class TreeTrainer(Trainer):
             reward_RH = torch.cat([model(self._pack(units, indices, pieces)) for pieces in plan])
         reward_RH = reward_RH.requires_grad_()
         loss = self._loss(reward_RH, self._batch(units, len(units)))
-        loss.backward()  # reaches the rewards, and the flip rate where it is trained
+        torch.autograd.backward(loss)  # reaches the rewards, and the flip rate where it is trained
         gradient_RH = reward_RH.grad
         assert gradient_RH is not None
         at = 0
@@ -176,7 +176,7 @@ class TreeTrainer(Trainer):
         n_root = len(unit.tree.root)
         ends = n_root + np.cumsum([len(branch) for branch in unit.tree.branches])
         rows = [np.arange(ends[b] - len(unit.tree.branches[b]), ends[b]) for b in branches]
-        return hidden_ND[np.concatenate([np.arange(n_root), *rows])]
+        return np.asarray(hidden_ND[np.concatenate([np.arange(n_root), *rows])])
 
     def _batch(self, units: Sequence[Unit], n_units: int) -> PairBatch:
         return pair_batch(units, n_units, self.head_weight).to(self.args.device)

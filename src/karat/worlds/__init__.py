@@ -1,0 +1,7 @@
+"""Built-in settings with known truth and planted faults; everything here works without torch."""
+
+from __future__ import annotations
+
+from karat.worlds.world import PlantedFault, World, load_default_world
+
+__all__ = ["PlantedFault", "World", "load_default_world"]

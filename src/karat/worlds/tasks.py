@@ -69,9 +69,10 @@ def _draw_capital(rng: random.Random) -> tuple[str, dict[str, Any]]:
 
 
 def _draw_day(rng: random.Random) -> tuple[str, dict[str, Any]]:
-    start, step = rng.randrange(7), rng.choice([1, 2, 3])
-    prompt = f"Today is {DAYS[start]}. Which day is it in {step} day{'s' if step > 1 else ''}? Answer with the day."
-    return prompt, {"answer": DAYS[(start + step) % 7], "others": [day for day in DAYS if day != DAYS[start]]}
+    start, side = rng.randrange(7), rng.choice(["after", "before"])
+    answer = DAYS[(start + (1 if side == "after" else -1)) % 7]
+    prompt = f"Which day of the week comes right {side} {DAYS[start]}?"
+    return prompt, {"answer": answer, "others": [day for day in DAYS if day != DAYS[start]]}
 
 
 def _check_named(text: str, facts: Facts) -> bool:
@@ -93,25 +94,15 @@ def _draw_list(rng: random.Random) -> tuple[str, dict[str, Any]]:
 def _check_list(text: str, facts: Facts) -> bool:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     numbers = [re.match(r"(\d+)[.)]\s+\S", line) for line in lines]
-    return len(lines) == facts["count"] and [m and int(m[1]) for m in numbers] == list(range(1, facts["count"] + 1))
-
-
-def _draw_case(rng: random.Random) -> tuple[str, dict[str, Any]]:
-    case = rng.choice(["capital", "lowercase"])
-    topic = rng.choice(TOPICS)
-    return f"Write one short sentence about {topic}. Use only {case} letters.", {"case": case}
-
-
-def _check_case(text: str, facts: Facts) -> bool:
-    letters = [c for c in text if c.isalpha()]
-    wanted = str.isupper if facts["case"] == "capital" else str.islower
-    return len(letters) >= 8 and all(wanted(c) for c in letters)
+    wanted = list(range(1, int(facts["count"]) + 1))
+    return [int(match[1]) if match else 0 for match in numbers] == wanted
 
 
 def _draw_json(rng: random.Random) -> tuple[str, dict[str, Any]]:
     name, age = rng.choice(["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn"]), rng.randint(20, 70)
-    prompt = f"{name} is {age} years old. Write this as JSON with the keys name and age. Write only the JSON."
-    return prompt, {"name": name, "age": age}
+    city = rng.choice(["Oslo", "Lima", "Cairo", "Rome", "Kyoto"])
+    prompt = f"{name} is {age} years old and lives in {city}. Write only JSON with the keys name, age and city."
+    return prompt, {"name": name, "age": age, "city": city}
 
 
 def _check_json(text: str, facts: Facts) -> bool:
@@ -120,17 +111,17 @@ def _check_json(text: str, facts: Facts) -> bool:
         found = json.loads(body)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found == {"name": facts["name"], "age": facts["age"]}
+    return bool(isinstance(found, dict) and found == dict(facts))
 
 
 # -------------------------------------------------------------------------------------------------------------- length
 def _draw_length(rng: random.Random) -> tuple[str, dict[str, Any]]:
-    most, topic = rng.choice([6, 8, 10, 12]), rng.choice(TOPICS)
-    return f"Describe {topic} in at most {most} words.", {"most": most}
+    most, topic = rng.choice([8, 10, 12, 15]), rng.choice(TOPICS)
+    return f"Describe {topic} in one short sentence of at most {most} words.", {"most": most}
 
 
 def _check_length(text: str, facts: Facts) -> bool:
-    return 3 <= len(re.findall(r"[\w'-]+", text)) <= facts["most"]
+    return 3 <= len(re.findall(r"[\w'-]+", text)) <= int(facts["most"])
 
 
 def _draw_ending(rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -145,14 +136,9 @@ def _check_ending(text: str, facts: Facts) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------------------- words
-def _draw_letters(rng: random.Random) -> tuple[str, dict[str, Any]]:
-    word = rng.choice(WORDS)
-    return f'How many letters has the word "{word}"? Answer with the number.', {"value": len(word), "given": []}
-
-
 def _draw_first(rng: random.Random) -> tuple[str, dict[str, Any]]:
-    words = rng.sample(WORDS, 3)
-    prompt = f"Which of these words comes first in the alphabet: {', '.join(words)}? Answer with the word only."
+    words = rng.sample(WORDS, 2)
+    prompt = f"Which word comes first in the alphabet, {words[0]} or {words[1]}?"
     return prompt, {"answer": min(words), "others": words}
 
 
@@ -172,15 +158,20 @@ INPUTS = (1, 2, 5, 6, 10, 17, 24)
 
 def _draw_code(rng: random.Random) -> tuple[str, dict[str, Any]]:
     key = rng.choice(sorted(EXPRESSIONS))
-    prompt = f"Write a Python expression in the variable x, a positive integer, that gives {EXPRESSIONS[key][0]}. "
-    return prompt + "Write only the expression.", {"expression": EXPRESSIONS[key][1]}
+    words, expression = EXPRESSIONS[key]
+    return f"Write a Python function f(x) that returns {words}.", {"expression": expression}
+
+
+_FUNCTION = re.compile(r"def\s+f\(\s*x\b[^)]*\)[^:\n]*:\s*return\s+([^\n`#]+)")
 
 
 def _check_code(text: str, facts: Facts) -> bool:
-    """The expression gives the wanted values; it is walked, never executed."""
-    body = re.sub(r"^```(?:python)?\s*|\s*```$", "", text.strip()).strip("` \n")
+    """The first function of the answer returns the wanted values; its expression is walked, never executed."""
+    function = _FUNCTION.search(text)
+    if function is None:
+        return False
     try:
-        mine, wanted = _expression(body), _expression(facts["expression"])
+        mine, wanted = _expression(function[1].strip()), _expression(facts["expression"])
         return all(_same(_value(mine, x), _value(wanted, x)) for x in INPUTS)
     except (SyntaxError, ValueError, ArithmeticError, TypeError, RecursionError, MemoryError):
         return False
@@ -245,11 +236,9 @@ FAMILIES: tuple[Family, ...] = (
     Family("capital", _draw_capital, _check_named),
     Family("day", _draw_day, _check_named),
     Family("list", _draw_list, _check_list),
-    Family("case", _draw_case, _check_case),
     Family("json", _draw_json, _check_json),
     Family("length", _draw_length, _check_length),
     Family("ending", _draw_ending, _check_ending),
-    Family("letters", _draw_letters, _check_number),
     Family("first", _draw_first, _check_named),
     Family("code", _draw_code, _check_code),
 )
