@@ -107,7 +107,7 @@ def flat() -> None:
                 break
             part.append(tree)
         tokens = sum(tree.n_tokens for tree in part)
-        took = seconds(lambda part=part: step(part), 3 if wanted <= 5_000 else 1)
+        took = seconds(lambda part=part: step(part), 3 if wanted <= 2_000 else 1)
         rows.append({"pairs": len(part), "tokens a step": tokens, "ms per unique token": 1e3 * took / tokens})
     costs = [row["ms per unique token"] for row in rows]
     write_results("flat", {"largest over smallest": max(costs) / min(costs)}, rows)
@@ -170,7 +170,7 @@ def scoring(prompts: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["efficiency", "flat", "scoring"])
-    parser.add_argument("--prompts", type=int, default=4, help="prompts in the scoring pool")
+    parser.add_argument("--prompts", type=int, default=2, help="prompts in the scoring pool")
     arguments = parser.parse_args()
     if arguments.what == "scoring":
         scoring(arguments.prompts)

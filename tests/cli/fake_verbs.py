@@ -83,7 +83,6 @@ def modules() -> dict[str, types.ModuleType]:
         ("karat.train", {"train": train}),
         ("karat.score", {"score_file": score_file}),
         ("karat.check", {"check": check}),
-        ("karat.train.evaluation", {"EXPLANATIONS": EXPLANATIONS}),
     ):
         module = types.ModuleType(name)
         module.__dict__.update(members)

@@ -21,6 +21,7 @@ from karat.train.config import TrainConfig
 def verbs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, module in fake_verbs.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("karat.cli.explain.every_explanation", lambda: fake_verbs.EXPLANATIONS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FAKE_MODE", raising=False)
     fake_verbs.CALLS.clear()

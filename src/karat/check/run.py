@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ Progress = Callable[..., None]
 WORLD_GOLD = "gold"
 # Chosen on the world's training prompts alone, see docs/default-world.md: layers, rate and passes within three minutes.
 DEMO_TRAINING = TrainConfig(freeze_below=20, epochs=2.0, group=True, pairs_per_step=4, heads=4, test_fraction=0.0)
+TRIAL_PAIRS = 12
+"""Pairs whose scoring is timed before a training, to plan its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,13 @@ def _check_reward(inputs: _Inputs, config: CheckConfig, progress: Progress | Non
 
 
 def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | None, progress: Progress | None) -> Result:
-    training = replace(DEMO_TRAINING, model=config.model, seed=config.seed)
+    training = replace(
+        DEMO_TRAINING, model=config.model, freeze_below=_layers_to_freeze(config.model), seed=config.seed
+    )
     if inputs.world is None:
-        training = replace(
-            training, test_fraction=0.2, max_steps=_affordable_steps(inputs.train_pairs, config, training)
-        )
+        # Prompts of a user's data rarely repeat, so a step is pairs; and how many there are is not known beforehand.
+        training = replace(training, test_fraction=0.2, group=False, pairs_per_step=8)
+        training = replace(training, max_steps=_affordable_steps(inputs.train_pairs, config, training))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out) / "reward" if out else Path(scratch) / "reward"
         shutil.rmtree(folder, ignore_errors=True)  # check trains anew each time; only a --reward is ever reused
@@ -137,24 +142,40 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
         )
 
 
+def _layers_to_freeze(model: str) -> int:
+    """Two thirds of the layers: what the default model's settings freeze."""
+    from karat.rewards.backbone import load_config
+    from karat.rewards.model import resolve_model
+
+    return round(2 / 3 * int(load_config(resolve_model(model)).get_text_config().num_hidden_layers))
+
+
 def _affordable_steps(pairs: Sequence[PreferencePair], config: CheckConfig, training: TrainConfig) -> int:
-    """Optimiser steps that fit into config.minutes, from the text's length and the default model's measured rate."""
-    characters = sum(_size(pair) for pair in pairs) / max(1, len(pairs))
-    tokens_per_pair = characters / CHARACTERS_PER_TOKEN
-    seconds_per_step = training.pairs_per_step * tokens_per_pair / TOKENS_PER_S
-    whole = math.ceil(training.epochs * len(pairs) / training.pairs_per_step)
-    return max(1, min(whole, int(60 * config.minutes / seconds_per_step)))
+    """Optimiser steps that fit into config.minutes, from the forward rate of a few of these pairs on this machine.
 
+    A training step costs three forward passes of the layers that are trained; the frozen ones run once.
+    """
+    import torch
 
-CHARACTERS_PER_TOKEN = 4.0
-TOKENS_PER_S = 350.0
-"""Unique tokens a second of the default model on two cores with layers frozen, forward, cache and backward together."""
+    from karat.rewards.backbone import decoder_layers
+    from karat.rewards.model import load_reward_for_training, resolve_model, score_trees
+    from karat.train.units import build_units
 
-
-def _size(pair: PreferencePair) -> int:
-    from karat.train.held_out import response_length
-
-    return response_length(pair.prompt) + response_length(pair.chosen) + response_length(pair.rejected)
+    reward = load_reward_for_training(
+        resolve_model(config.model), n_heads=1, max_length=training.max_length, dtype=torch.float32, seed=config.seed
+    )
+    spread = range(0, len(pairs), max(1, len(pairs) // TRIAL_PAIRS))
+    units = build_units([pairs[index] for index in spread], reward.encoder)
+    trees = [unit.tree for unit in units.units]
+    score_trees(reward.net, trees[:2], tokens_per_pack=training.tokens_per_pack)
+    began = time.perf_counter()
+    score_trees(reward.net, trees, tokens_per_pack=training.tokens_per_pack)
+    seconds_per_pair = (time.perf_counter() - began) / len(trees)
+    frozen = training.freeze_below / len(decoder_layers(reward.net))
+    whole = training.epochs * len(pairs)
+    budget = 60 * config.minutes - seconds_per_pair * frozen * len(pairs)
+    affordable = budget / (seconds_per_pair * 3 * (1 - frozen))
+    return max(1, int(min(whole, affordable) / training.pairs_per_step))
 
 
 def _gold_of_trained(

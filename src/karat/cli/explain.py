@@ -14,6 +14,15 @@ from karat.report.explain import explain_markdown, explain_result, list_codes
 from karat.types import Result
 
 
+def every_explanation() -> dict[str, tuple[str, str, str, str]]:
+    """What each code means, gathered from the checks that use it."""
+    from karat.check import gold
+    from karat.score import run as score
+    from karat.train import evaluation
+
+    return {**evaluation.EXPLANATIONS, **gold.EXPLANATIONS, **score.EXPLANATIONS}
+
+
 def explain(
     code: Annotated[str, typer.Argument(metavar="CODE", help="Code of a finding; without it, all are listed.")] = "",
     *,
@@ -24,17 +33,17 @@ def explain(
     What it measures, how its verdict is decided, and what to do about it.
     """
     with verb_at_work(shared):
-        from karat.train.evaluation import EXPLANATIONS
+        explanations = every_explanation()
 
     if not code:
-        titles = {known: entry[0] for known, entry in sorted(EXPLANATIONS.items())}
-        text = list_codes(EXPLANATIONS)
+        titles = {known: entry[0] for known, entry in sorted(explanations.items())}
+        text = list_codes(explanations)
         if shared.md:
             text = "".join(f"- `{known}` {title}\n" for known, title in titles.items())
         write_out(render(Result("explain", values={"codes": titles}), shared) if shared.json else text)
     elif shared.json:
-        write_out(render(explain_result(code, EXPLANATIONS), shared))
+        write_out(render(explain_result(code, explanations), shared))
     elif shared.md:
-        write_out(explain_markdown(code, EXPLANATIONS))
+        write_out(explain_markdown(code, explanations))
     else:
-        write_out(explain_code(code, EXPLANATIONS, width=terminal_width()))
+        write_out(explain_code(code, explanations, width=terminal_width()))

@@ -72,10 +72,10 @@ def load_network(
         seed: of the head's initial weights, when the checkpoint has none.
     Raises: ModelError: not a decoder that trees cover, another head count, not a reward model. ResourceError: hub.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging as transformers_logging
 
-    config = _load(AutoConfig.from_pretrained, path)
+    config = load_config(path)
     classifies = any("SequenceClassification" in name for name in config.architectures or ())
     if n_heads is None and not classifies:
         raise ModelError(
@@ -111,6 +111,13 @@ def load_network(
     model.set_attn_implementation(attention.NAME)
     _check_parity(net, check, path, before)
     return net, model
+
+
+def load_config(path: str) -> Any:
+    """The configuration of a folder or hub name. Raises ModelError or ResourceError, as `load_network`."""
+    from transformers import AutoConfig
+
+    return _load(AutoConfig.from_pretrained, path)
 
 
 def init_head(head: nn.Linear, seed: int) -> None:

@@ -16,6 +16,7 @@ from transformers import TrainingArguments, set_seed
 from karat.data import PairData, fingerprint, read_pairs, split_pairs
 from karat.errors import DataError, InputError, ResourceError
 from karat.rewards.backbone import decoder_layers, without_frozen_layers
+from karat.rewards.default_model import default_model_provenance
 from karat.rewards.model import RewardModel, load_reward_for_training, resolve_model, save_reward_model, versions
 from karat.train.attributes import AttributeHeads, choose_attributes, standardise_ratings
 from karat.train.checkpoints import CHECKPOINTS, MarkComplete, close_run, open_run
@@ -310,6 +311,7 @@ def _provenance(
 ) -> dict[str, Any]:
     return {
         "model": config.model,
+        "backbone": default_model_provenance(Path(reward.name)),
         "config": asdict(config),
         "seed": config.seed,
         "data": {

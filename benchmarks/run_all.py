@@ -1,0 +1,33 @@
+"""Every benchmark, one after the other, each in a process of its own. Takes about two hours on two cores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+RUNS = (
+    "token_trees.py efficiency",
+    "token_trees.py flat",
+    "token_trees.py scoring",
+    "train_vs_trl.py --pairs 8",
+    "train_vs_trl.py --pairs 8 --trl-checkpointing",
+    "train_vs_trl.py --pairs 2",
+    "train_vs_trl.py --pairs 16 --steps 2 --rounds 1 --trl-checkpointing",
+    "train_vs_trl.py --pairs 32 --steps 2 --rounds 1 --trl-checkpointing",
+    "quality.py hh --seeds 0 1 2",
+    "quality.py ukp --seeds 0 1 2",
+)
+
+
+def main() -> int:
+    here = Path(__file__).parent
+    failed = 0
+    for run in RUNS:
+        print(f"== {run}", flush=True)
+        failed += subprocess.run([sys.executable, *run.split()], cwd=here, check=False).returncode != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The documentation stays true: links lead somewhere, commands and options exist, Python snippets compile."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from karat.cli.main import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    return [
+        (page.name, body) for page in PAGES for kind, body in BLOCK.findall(page.read_text("utf-8")) if kind == language
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_and_options_exist() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    seen = 0
+    for page, body in blocks("bash"):
+        for line in body.splitlines():
+            words = shlex.split(line, comments=True)
+            if not words or not words[0].endswith("karat") or len(words) < 2:
+                continue
+            assert words[1] in commands, f"{page}: karat {words[1]}"
+            known = {name for param in commands[words[1]].params for name in param.opts}
+            wrong = [word for word in words[2:] if word.startswith("--") and word.split("=")[0] not in known]
+            assert not wrong, f"{page}: karat {words[1]} has no {wrong}"
+            seen += 1
+    assert seen >= 5
+
+
+def test_python_snippets_compile() -> None:
+    for page, body in blocks("python"):
+        compile(body, page, "exec")
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for page, body in blocks("bash"):
+        for target in re.findall(r"^make (\w+)", body, re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page}: make {target}"
+
+
+def test_benchmarks_named_in_the_docs_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(r"benchmarks/(\w+\.py)", page.read_text("utf-8")):
+            assert (ROOT / "benchmarks" / name).exists(), f"{page.name}: benchmarks/{name}"
