@@ -17,7 +17,8 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/karat check --out karat-demo
+	@# Status 1 says that problems were found; the built-in world holds some on purpose.
+	$(BIN)/karat check --out karat-demo || [ $$? -eq 1 ]
 
 test: $(STAMP)
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests

@@ -178,3 +178,20 @@ def test_nan_in_the_rows_is_written_as_null(tmp_path: Path) -> None:
     (tmp_path / "pool.jsonl").write_text('{"prompt_id": "1", "response_id": "a", "response": "x", "gold": NaN}\n')
     karat.score("builtin:longer", str(tmp_path / "pool.jsonl"), out=tmp_path / "out.jsonl")
     assert read(tmp_path / "out.jsonl")[0]["gold"] is None
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    import tracemalloc
+
+    def peak(n: int) -> int:
+        rows = ({"prompt_id": str(i), "response_id": "a", "response": "x" * 200} for i in range(n))
+        with (tmp_path / f"{n}.jsonl").open("w") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        tracemalloc.start()
+        karat.score("builtin:longer", str(tmp_path / f"{n}.jsonl"), out=tmp_path / f"{n}.out.jsonl", rows_per_chunk=50)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(2000)  # what is imported and sampled once
+    assert peak(12_000) < 1.3 * peak(3000)

@@ -24,7 +24,7 @@ from karat.types import Message, PreferencePair
 from karat.worlds.pool import PoolPrompt
 
 TEST_SHARE = 0.36
-TRAIN_PAIRS_PER_PROMPT, TEST_PAIRS_PER_PROMPT = 5, 6
+TRAIN_PAIRS_PER_PROMPT, TEST_PAIRS_PER_PROMPT = 12, 10
 EQUAL_GOLD_SHARE = 0.4
 """About this share of pairs has equal gold on both sides: there a bias shows, but the gold teaches nothing."""
 

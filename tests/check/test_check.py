@@ -1,0 +1,90 @@
+"""`karat check` end to end on a tiny decoder: each route, what it finds, what it says it did not check."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import karat
+from karat.data import write_pairs
+from karat.errors import DataError, InputError
+from rewards.tiny import save_tiny
+from train.toy import toy_pairs
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KARAT_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_tiny(tmp_path_factory.mktemp("lm")))
+
+
+@pytest.fixture(scope="module")
+def pairs_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    write_pairs(path, toy_pairs(60))
+    return str(path)
+
+
+def codes(result: karat.Result) -> dict[str, str]:
+    return {finding.code: finding.verdict for finding in result.findings}
+
+
+def test_builtin_world_with_a_length_reward_finds_what_is_planted() -> None:
+    """A reward that pays for length alone: the lean is found, and so is that it carries no gold."""
+    result = karat.check(reward="builtin:longer")
+    verdicts = codes(result)
+    assert verdicts["RM202"] == "problem"
+    assert verdicts["RM201"] == "problem"
+    assert result.values["world"]["test_pairs"] == result.values["n_pairs"]
+    assert any(table.name == "planted" for table in result.tables)
+
+
+def test_builtin_world_with_a_blind_reward_raises_no_alarm_for_length() -> None:
+    assert codes(karat.check(reward="builtin:random"))["RM202"] != "problem"
+
+
+def test_builtin_world_trains_a_reward_and_keeps_it(lm: str, tmp_path: Path) -> None:
+    result = karat.check(out=tmp_path, model=lm)
+    assert set(codes(result)) == {"RM101", "RM102", "RM103", "RM104", "RM105", "RM201", "RM202"}
+    assert (tmp_path / "reward" / "karat.json").exists()
+    assert result.values["steps"] == len(result.values["losses"])
+    assert "held-out pairs of built-in world" in result.lead
+
+
+def test_users_pairs_train_within_the_time_and_say_what_was_not_checked(lm: str, pairs_file: str) -> None:
+    result = karat.check(data=pairs_file, model=lm, minutes=1.0)
+    assert codes(result)["RM201"] == "not checked"
+    assert result.values["n_pairs"] + result.values["train_pairs"] == 60
+
+
+def test_given_reward_is_judged_on_all_pairs(pairs_file: str) -> None:
+    result = karat.check(data=pairs_file, reward="builtin:longer")
+    assert result.values["n_pairs"] == 60
+    assert codes(result)["RM101"] == "problem"  # it is the content-blind rule
+
+
+def test_named_gold_of_users_pairs(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"p{i}", "chosen": "x" * (1 + i % 7), "rejected": "yyyy", "t_chosen": i % 2, "t_rejected": 0.5}
+        for i in range(60)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = karat.check(data=str(path), reward="builtin:longer", gold="t")
+    finding = next(finding for finding in result.findings if finding.code == "RM201")
+    assert (finding.gold, finding.n_used) == ("t", 60)
+    with pytest.raises(DataError, match="gold 'nothing'"):
+        karat.check(data=str(path), reward="builtin:longer", gold="nothing")
+
+
+def test_pool_and_foreign_gold_are_refused_with_the_reason() -> None:
+    with pytest.raises(InputError, match="checks on pools are not part of this version"):
+        karat.check(pool="pool.jsonl")
+    with pytest.raises(InputError, match="gold is named 'gold'"):
+        karat.check(gold="truth")
