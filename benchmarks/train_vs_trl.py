@@ -34,7 +34,7 @@ from common import hh_file, write_results
 
 LR = 2e-5
 MAX_LENGTH = 512
-"""Tokens. At 8 pairs a step TRL without checkpointing needs about 1.8 MB for each padded token: more does not fit 24 GB."""
+"""Tokens. Without checkpointing TRL needs about 1.8 MB a padded token: longer pairs, 8 a step, do not fit 24 GB."""
 
 
 class StepTimes(TrainerCallback):
