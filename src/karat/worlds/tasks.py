@@ -1,7 +1,8 @@
 """Task families of the default world: a prompt, facts for its checker, and a gold in {0, 1} that a program decides.
 
 A family draws a task from a seeded generator and checks a response against the task's facts (plain JSON, stored with
-the samples, so that gold can be recomputed). Checkers judge the whole answer: one that names two candidates is wrong.
+the samples, so that gold can be recomputed). Checkers judge what an answer claims, over its whole length: the right
+word inside a sentence that does not give it as the answer is wrong, and so is an answer that claims two things.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ast
 import json
 import random
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +31,6 @@ WORDS = [
     "candle", "forest", "bridge", "winter", "pencil", "rabbit", "island", "mirror",
 ]  # fmt: skip
 TOPICS = ["the sea", "a bicycle", "winter", "bread", "a library", "the moon", "a train", "rain", "chess", "honey"]
-DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,23 @@ def _draw_arithmetic(rng: random.Random) -> tuple[str, dict[str, Any]]:
     if kind == "sum":
         return f"What is {a} + {b}? Answer with the number.", {"value": a + b, "given": [a, b]}
     a, b = max(a, b), min(a, b)
+    if a == 2 * b:
+        a += 1  # an answer that only repeats the question must not hold the value
     return f"What is {a} - {b}? Answer with the number.", {"value": a - b, "given": [a, b]}
 
 
 def _check_number(text: str, facts: Facts) -> bool:
-    """The value is stated and no other number is, besides those that the question gave."""
-    found = [int(digits) for digits in re.findall(r"(?<![\d.])-?\d+(?![\d])", text.replace(",", ""))]
-    others = set(found) - set(facts["given"]) - {facts["value"]}
-    return facts["value"] in found and not others
+    """The value is stated, not denied, and no other number is, besides those that the question gave."""
+    found = re.findall(r"(?<![\d.])-?\d+(?:\.\d+)?%?", text.replace(",", ""))
+    value = str(facts["value"])
+    others = set(found) - {str(number) for number in facts["given"]} - {value}
+    return value in found and not others and not _denies(text, value)
+
+
+def _denies(text: str, answer: str) -> bool:
+    """The answer is named only to be rejected, or as one of two."""
+    word = rf"[\"'*]*{re.escape(answer)}\b"
+    return re.search(rf"\bnot\s+(?:the\s+|in\s+)?{word}|\bor\s+{word}|{word}[\"'*]*\s+or\b", text, re.I) is not None
 
 
 # --------------------------------------------------------------------------------------------------------------- facts
@@ -68,20 +78,15 @@ def _draw_capital(rng: random.Random) -> tuple[str, dict[str, Any]]:
     return f"What is the capital of {country}?", {"answer": CAPITALS[country], "others": sorted(CAPITALS.values())}
 
 
-def _draw_day(rng: random.Random) -> tuple[str, dict[str, Any]]:
-    start, side = rng.randrange(7), rng.choice(["after", "before"])
-    answer = DAYS[(start + (1 if side == "after" else -1)) % 7]
-    prompt = f"Which day of the week comes right {side} {DAYS[start]}?"
-    return prompt, {"answer": answer, "others": [day for day in DAYS if day != DAYS[start]]}
-
-
 def _check_named(text: str, facts: Facts) -> bool:
-    """The answer is named and none of the other candidates is."""
+    """The answer is named, accents aside, none of the other candidates is, and it is not denied."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
     def names(word: str) -> bool:
-        return re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) is not None
+        return re.search(rf"\b{re.escape(word)}\b", plain, re.IGNORECASE) is not None
 
-    return names(facts["answer"]) and not any(names(word) for word in facts["others"] if word != facts["answer"])
+    answer = str(facts["answer"])
+    return names(answer) and not any(names(o) for o in facts["others"] if o != answer) and not _denies(plain, answer)
 
 
 # -------------------------------------------------------------------------------------------------------------- format
@@ -93,9 +98,10 @@ def _draw_list(rng: random.Random) -> tuple[str, dict[str, Any]]:
 
 def _check_list(text: str, facts: Facts) -> bool:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    numbers = [re.match(r"(\d+)[.)]\s+\S", line) for line in lines]
+    items = [re.match(r"(\d+)[.)]\s+(\S.*)", line) for line in lines]
     wanted = list(range(1, int(facts["count"]) + 1))
-    return [int(match[1]) if match else 0 for match in numbers] == wanted
+    distinct = {match[2].casefold() for match in items if match}
+    return [int(match[1]) if match else 0 for match in items] == wanted and len(distinct) == len(wanted)
 
 
 def _draw_json(rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -106,12 +112,19 @@ def _draw_json(rng: random.Random) -> tuple[str, dict[str, Any]]:
 
 
 def _check_json(text: str, facts: Facts) -> bool:
-    body = re.sub(r"^```(?:json)?\s*|\s*```$", "", text.strip())
+    """JSON and nothing else, in a code fence or bare; a key given twice is wrong, whichever value is kept."""
+    fenced = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text.strip(), re.DOTALL)
     try:
-        found = json.loads(body)
+        found = json.loads(fenced[1] if fenced else text, object_pairs_hook=_distinct_keys)
     except (ValueError, RecursionError):
         return False
-    return bool(isinstance(found, dict) and found == dict(facts))
+    return isinstance(found, dict) and found.keys() == facts.keys() and all(_same(found[k], facts[k]) for k in facts)
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key is given twice")
+    return dict(pairs)
 
 
 # -------------------------------------------------------------------------------------------------------------- length
@@ -121,7 +134,12 @@ def _draw_length(rng: random.Random) -> tuple[str, dict[str, Any]]:
 
 
 def _check_length(text: str, facts: Facts) -> bool:
-    return 3 <= len(re.findall(r"[\w'-]+", text)) <= int(facts["most"])
+    return 3 <= len(re.findall(r"[\w'-]+", text)) <= int(facts["most"]) and _sentences(text) == 1
+
+
+def _sentences(text: str) -> int:
+    """Sentences or lines that hold more than quotes and spaces."""
+    return len([part for part in re.split(r"[.!?]+(?!\w)|\n", text) if part.strip(" \"'\n")])
 
 
 def _draw_ending(rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -131,8 +149,7 @@ def _draw_ending(rng: random.Random) -> tuple[str, dict[str, Any]]:
 
 def _check_ending(text: str, facts: Facts) -> bool:
     words = re.findall(r"[\w'-]+", text)
-    sentences = [part for part in re.split(r"[.!?]+", text) if part.strip(" \"'\n")]
-    return len(words) >= 4 and len(sentences) == 1 and words[-1].lower() == facts["word"]
+    return len(words) >= 4 and _sentences(text) == 1 and words[-1].lower() == facts["word"]
 
 
 # --------------------------------------------------------------------------------------------------------------- words
@@ -140,6 +157,33 @@ def _draw_first(rng: random.Random) -> tuple[str, dict[str, Any]]:
     words = rng.sample(WORDS, 2)
     prompt = f"Which word comes first in the alphabet, {words[0]} or {words[1]}?"
     return prompt, {"answer": min(words), "others": words}
+
+
+def _check_first(text: str, facts: Facts) -> bool:
+    """Something is claimed to come first, and every such claim is of the answer; naming the word is no claim."""
+    claims = _first_claims(text, [str(word) for word in facts["others"]])
+    return bool(claims) and set(claims) == {str(facts["answer"]).lower()}
+
+
+def _first_claims(text: str, words: list[str]) -> list[str]:
+    """Which of the two words each claim puts first; a claim after a "not" in its sentence does not count."""
+    either = "|".join(re.escape(word) for word in words)
+    word = rf"(?:the word )?[\"'*]*({either})\b[\"'*]*"
+    really = r"(?:indeed |actually |clearly )?"
+    patterns = [
+        rf"^\W*({either})\W*$",
+        rf"\banswer(?: to [\w ]+?)? is\W+(?:(?:indeed|actually|clearly)\W+)?{word}",
+        rf"\b{word} (?:is|comes|appears|would come) {really}(?:the )?first\b(?! letter)",
+        rf"\bfirst word (?:in|of) the alphabet(?: is {really}|: ){word}",
+        rf"\b{word} comes (?:right )?before\b",
+    ]
+    claims = []
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", text.strip()):
+        for pattern in patterns:
+            for match in re.finditer(pattern, sentence, re.IGNORECASE):
+                if not re.search(r"\bnot\b|n't\b|\bnever\b", sentence[: match.start()], re.IGNORECASE):
+                    claims.append(match[1].lower())
+    return claims
 
 
 # ---------------------------------------------------------------------------------------------------------------- code
@@ -153,7 +197,7 @@ EXPRESSIONS: dict[str, tuple[str, str]] = {
     "half": ("x divided by 2, rounded down", "x // 2"),
     "last": ("the last digit of x", "x % 10"),
 }
-INPUTS = (1, 2, 5, 6, 10, 17, 24)
+INPUTS = (0, 1, 2, 5, 6, 10, 17, 24, 99, 1000)
 
 
 def _draw_code(rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -162,13 +206,18 @@ def _draw_code(rng: random.Random) -> tuple[str, dict[str, Any]]:
     return f"Write a Python function f(x) that returns {words}.", {"expression": expression}
 
 
-_FUNCTION = re.compile(r"def\s+f\(\s*x\b[^)]*\)[^:\n]*:\s*return\s+([^\n`#]+)")
+_COMMENTS = r"(?:#[^\n]*\n\s*)*"
+_DOCSTRING = r"(?:\"{3}.*?\"{3}\s*|'{3}.*?'{3}\s*)?"
+_FUNCTION = re.compile(
+    r"def\s+f\(\s*x\s*(?::\s*\w+\s*)?\)[^:\n]*:\s*" + _COMMENTS + _DOCSTRING + _COMMENTS + r"return\s+([^\n`#]+)",
+    re.DOTALL,
+)
 
 
 def _check_code(text: str, facts: Facts) -> bool:
-    """The first function of the answer returns the wanted values; its expression is walked, never executed."""
+    """The function returns the wanted values; its expression is walked, never executed. Defined twice is wrong."""
     function = _FUNCTION.search(text)
-    if function is None:
+    if function is None or len(re.findall(r"\bdef\s+f\(", text)) > 1:
         return False
     try:
         mine, wanted = _expression(function[1].strip()), _expression(facts["expression"])
@@ -212,7 +261,9 @@ def _value(node: ast.expr, x: int) -> Any:
     if isinstance(node, ast.Name) and node.id == "x":
         return x
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_value(node.operand, x)
+        return -_number(node.operand, x)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return not _value(node.operand, x)
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
         return _BINARY[type(node.op)](_number(node.left, x), _number(node.right, x))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and _number(node.right, x) == 2:
@@ -234,12 +285,11 @@ def _number(node: ast.expr, x: int) -> int | float:
 FAMILIES: tuple[Family, ...] = (
     Family("arithmetic", _draw_arithmetic, _check_number),
     Family("capital", _draw_capital, _check_named),
-    Family("day", _draw_day, _check_named),
     Family("list", _draw_list, _check_list),
     Family("json", _draw_json, _check_json),
     Family("length", _draw_length, _check_length),
     Family("ending", _draw_ending, _check_ending),
-    Family("first", _draw_first, _check_named),
+    Family("first", _draw_first, _check_first),
     Family("code", _draw_code, _check_code),
 )
 BY_NAME = {family.name: family for family in FAMILIES}

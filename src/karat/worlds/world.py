@@ -15,7 +15,7 @@ from karat.worlds.pool import DEFAULT, read_pool, read_rows
 
 @dataclass(frozen=True, slots=True)
 class PlantedFault:
-    """Something wrong that was put into a world on purpose, and the check that should find it."""
+    """Something wrong that was put into a world on purpose, and the check that should find it ("": none does yet)."""
 
     name: str
     where: str
@@ -44,14 +44,19 @@ class World:
         return tuple(pair for pair in self.pairs if pair.extra["split"] == "test")
 
     def summary(self) -> dict[str, Any]:
-        """Measured facts: counts, right rate by family, how labels relate to gold and to length (ties left out)."""
+        """Measured facts: counts, right rate by family, how labels relate to gold and to length.
+
+        Ties are left out of the shares; `longer_wins` also leaves out pairs of equal length (in characters).
+        """
         right: dict[str, list[float]] = {}
         for row in self.pool:
             right.setdefault(str(row.extra["family"]), []).append(row.scores["gold"])
         decided = [pair for pair in self.pairs if not pair.is_tie]
         differ = [pair for pair in decided if pair.extra["gold_chosen"] != pair.extra["gold_rejected"]]
         agree = sum(pair.extra["gold_chosen"] > pair.extra["gold_rejected"] for pair in differ)
-        longer = sum(_length(pair.chosen) > _length(pair.rejected) for pair in decided)
+        lengths = [(_length(pair.chosen), _length(pair.rejected)) for pair in decided]
+        unequal = [(chosen, rejected) for chosen, rejected in lengths if chosen != rejected]
+        longer = sum(chosen > rejected for chosen, rejected in unequal)
         return {
             "prompts": len({row.prompt_id for row in self.pool}),
             "responses": len(self.pool),
@@ -60,7 +65,7 @@ class World:
             "test_prompts": len({pair.prompt_id for pair in self.test_pairs}),
             "right_rate_by_family": {name: sum(golds) / len(golds) for name, golds in sorted(right.items())},
             "labels_agree_with_gold": agree / len(differ),
-            "longer_wins": longer / len(decided),
+            "longer_wins": longer / len(unequal),
             "equal_gold_share": 1 - len(differ) / len(decided),
             "ties": len(self.pairs) - len(decided),
             "flipped_share": sum(bool(pair.extra["flipped"]) for pair in self.pairs) / len(self.pairs),
@@ -74,6 +79,11 @@ def _length(text: Any) -> int:
 
 def load_default_world() -> World:
     """The world that ships with the package: real samples of the default model, simulated preferences."""
+    answers = [
+        (prompt, number, response, gold)
+        for prompt in read_pool()
+        for number, (response, gold) in enumerate(zip(prompt.responses, prompt.gold, strict=True))
+    ]
     pool = tuple(
         PoolRow(
             prompt.prompt_id,
@@ -81,11 +91,10 @@ def load_default_world() -> World:
             (Message("user", prompt.prompt),),
             (Message("assistant", response),),
             scores={"gold": gold},
-            row=number,
+            row=row,
             extra={"family": prompt.family},
         )
-        for prompt in read_pool()
-        for number, (response, gold) in enumerate(zip(prompt.responses, prompt.gold, strict=True))
+        for row, (prompt, number, response, gold) in enumerate(answers)
     )
     return World(
         name="checkable tasks",
