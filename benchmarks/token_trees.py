@@ -29,7 +29,6 @@ from karat.rewards.default_model import default_model_path
 from karat.rewards.model import RewardModel, load_reward_for_training, score_trees
 from karat.rewards.tree import TokenTree, TreePack, pack_trees, plan_packs
 
-
 PADDED_BATCH = 16
 
 

@@ -63,9 +63,10 @@ def test_users_pairs_train_within_the_time_and_say_what_was_not_checked(lm: str,
     assert result.values["n_pairs"] + result.values["train_pairs"] == 60
 
 
-def test_given_reward_is_judged_on_all_pairs(pairs_file: str) -> None:
-    result = karat.check(data=pairs_file, reward="builtin:longer")
-    assert result.values["n_pairs"] == 60
+def test_given_reward_is_judged_on_all_pairs(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", toy_pairs(300, per_prompt=1))
+    result = karat.check(data=str(tmp_path / "pairs.jsonl"), reward="builtin:longer")
+    assert result.values["n_pairs"] == 300
     assert codes(result)["RM101"] == "problem"  # it is the content-blind rule
 
 

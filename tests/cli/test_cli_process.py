@@ -86,7 +86,12 @@ def test_a_reader_that_goes_away_is_no_problem_found(tmp_path: Path) -> None:
 def test_interrupt(tmp_path: Path) -> None:
     command = [sys.executable, FAKE, "check", "--quiet", "--json", "--out", str(tmp_path)]
     environment = {**os.environ, "FAKE_MODE": "sleep"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+
+    def listen() -> None:  # a test run that was started in the background inherits an ignored SIGINT
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, env=environment, preexec_fn=listen) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == b"ready\n"
         process.send_signal(signal.SIGINT)

@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_train_score_and_check(folder: Path) -> None:
     options = ["--model", "lm", "--out", "rm", "--lr", "3e-3", "--epochs", "2", "--max-length", "64", "--json"]
+    options += ["--test-fraction", "0.3"]
     status, out, err = karat("train", "pairs.jsonl", *options, cwd=folder)
     document: dict[str, Any] = json.loads(out)
     assert status in (0, 1), err

@@ -116,7 +116,7 @@ def test_tree_model_refuses_plain_padded_input(tmp_path: Path) -> None:
 
 def test_model_without_attention_back_end_is_refused(tmp_path: Path) -> None:
     """A decoder whose forward does not follow the tree is refused when loaded, not silently mis-scored."""
-    config = GPT2Config(vocab_size=97, n_embd=32, n_layer=1, n_head=4, n_positions=64)
+    config = GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=4, n_positions=64)
     GPT2LMHeadModel(config).save_pretrained(tmp_path)
     try:
         net, _ = load_network(str(tmp_path), n_heads=1)

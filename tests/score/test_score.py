@@ -193,5 +193,5 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         tracemalloc.stop()
         return size
 
-    peak(2000)  # what is imported and sampled once
-    assert peak(12_000) < 1.3 * peak(3000)
+    peak(2000)  # what is imported and sampled once; read buffers are full by 12,000 rows
+    assert peak(30_000) < 1.2 * peak(12_000)

@@ -221,6 +221,12 @@ def test_no_pairs(lm: str, tmp_path: Path) -> None:
         karat.train([], out=tmp_path / "o", model=lm)
 
 
+def test_nothing_held_out_is_said_not_hidden(lm: str, tmp_path: Path) -> None:
+    result = karat.train(toy_pairs(12), out=tmp_path / "o", model=lm, max_steps=1, test_fraction=0)
+    assert [(f.code, f.verdict) for f in result.findings] == [("RM101", "not checked")]
+    assert np.isnan(result.values["accuracy"])
+
+
 def test_split_that_leaves_nothing_to_train_on(lm: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="leaves no pair to train on"):
         karat.train(toy_pairs(3), out=tmp_path / "o", model=lm, test_fraction=0.999)

@@ -27,7 +27,7 @@ from karat.train.losses import count_missing_strength, make_loss
 from karat.train.trainer import Pace, TrainedNet, TreeTrainer
 from karat.train.trunk_cache import trunk_cache
 from karat.train.units import UnitSet, bootstrap_weights, build_units
-from karat.types import Account, PreferencePair, Result, Table
+from karat.types import Account, Finding, PreferencePair, Result, Table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -90,7 +90,11 @@ def train(
     reward.tokens_per_pack = config.tokens_per_pack
     evaluation = evaluate_reward(reward, held_out, seed=config.seed, progress=progress) if held_out else None
     values = {
-        **(evaluation.values() if evaluation else {}),
+        **(
+            evaluation.values()
+            if evaluation
+            else dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), math.nan)
+        ),
         "pairs_per_s": pace.pairs_per_s,
         "unique_tokens_per_s": pace.unique_tokens_per_s,
         "steps": pace.steps,
@@ -109,7 +113,7 @@ def train(
     close_run(out)
     return Result(
         command="train",
-        findings=evaluation.findings() if evaluation else (),
+        findings=evaluation.findings() if evaluation else (_not_evaluated(data.pairs, config),),
         tables=(*(evaluation.tables() if evaluation else ()), account_table(account), loss_table(losses)),
         values=values,
         files=(str(out),),
@@ -291,6 +295,18 @@ def _arguments(config: TrainConfig, out: Path, steps: int) -> TrainingArguments:
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
+def _not_evaluated(pairs: Sequence[PreferencePair], config: TrainConfig) -> Finding:
+    """Says that nothing was held out, and why: none asked for, or too few prompts for the share."""
+    n_prompts = len({pair.prompt_id for pair in pairs})
+    why = f"--test-fraction {config.test_fraction:g} of {n_prompts} prompts held out none"
+    return Finding(
+        code="RM101",
+        title="Accuracy beyond content-blind baselines",
+        verdict="not checked",
+        action=f"{why}; give --test-data or a larger --test-fraction",
+    )
+
+
 def _normaliser(evaluation: Evaluation | None) -> dict[str, float] | None:
     """Mean and standard deviation of the rewards of held-out responses; None when nothing was held out."""
     if evaluation is None:
