@@ -161,6 +161,28 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"prompt": "What is 2+2?", "response_a": "5", "response_b": "4", "winner": "b"},
         {"prompt": "Name a colour.", "response_a": "red", "response_b": "blue", "winner": "tie"},
     ],
+    "annotator-votes": [
+        {
+            "instruction": "What is",
+            "input": "2+2?",
+            "response1": "5",
+            "response2": "4",
+            "annotator1": 2,
+            "annotator2": 2,
+            "annotator3": 0,
+            "annotator4": 2,
+        },
+        {
+            "instruction": "Name a colour.",
+            "input": "",
+            "response1": "red",
+            "response2": "blue",
+            "annotator1": 1,
+            "annotator2": 2,
+            "annotator3": 2,
+            "annotator4": 1,
+        },
+    ],
     "rewardbench": [
         {
             "prompt": "What is 2+2?",
@@ -280,7 +302,15 @@ EXPECTED: dict[str, list[tuple[Any, Any, Any, float, float]]] = {
     ],
     "two-responses": [(Q1, reply("4"), reply("5"), 1.0, NAN), (Q2, reply("red"), reply("blue"), 0.5, NAN)],
     "rewardbench": [(Q1, reply("4"), reply("5"), 1.0, NAN)],
-    "rewardbench2": [(Q2, reply("red"), reply("Bob"), 1.0, NAN), (Q2, reply("blue"), reply("Bob"), 1.0, NAN)],
+    "annotator-votes": [  # three and a half votes of four; two of four
+        (turns("What is\n2+2?"), reply("4"), reply("5"), 0.875, NAN),
+        (Q2, reply("red"), reply("blue"), 0.5, NAN),
+    ],
+    "rewardbench2": [
+        (Q2, reply("red"), reply("Bob"), 1.0, NAN),
+        (Q2, reply("blue"), reply("Bob"), 1.0, NAN),
+        (Q2, reply("red"), reply("blue"), 0.5, NAN),
+    ],
     "nemo-preference": [(Q1, reply("4"), reply("5"), 1.0, NAN)],
     "nemo-binary": [(Q1, reply("4"), reply("5"), 1.0, NAN)],
     "llamafactory-v1": [(Q1, reply("4"), reply("5"), 1.0, NAN)],

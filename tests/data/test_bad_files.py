@@ -6,13 +6,15 @@ import gzip
 import json
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zstandard
 
-from data.samples import GOOD, entries, jsonl, numbered, only
+from data.samples import GOOD, chat, entries, jsonl, numbered, only
 from karat.data import read_pairs
 from karat.errors import DataError, ResourceError
 
@@ -38,6 +40,16 @@ def test_lines_that_are_not_json_or_not_utf8_are_dropped_with_their_numbers(tmp_
         ("dropped", "row is a list, not an object with columns", 1, (4,)),
     ]
     assert [pair.row for pair in data.pairs] == [0, 1, 5, 6]
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_lines_that_are_longer_than_a_chunk(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + jsonl(numbered(3)).rstrip(b"\n"))
+    monkeypatch.setattr("karat.data.text_files.CHUNK_BYTES", size)
+    data = read_pairs(path)
+    assert data.pairs == read_pairs(numbered(3)).pairs
+    assert not data.account.entries
 
 
 def test_mostly_unreadable_file_is_refused(tmp_path: Path) -> None:
@@ -226,6 +238,25 @@ def test_folder_of_files(tmp_path: Path) -> None:
     }
 
 
+def test_held_out_files_of_a_folder_are_left_aside(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    for name, row in zip(("my_train.jsonl", "more.jsonl", "test/part.jsonl"), numbered(3), strict=True):
+        (tmp_path / name).write_bytes(jsonl([row]))
+    data = read_pairs(tmp_path)
+    assert [pair.prompt for pair in data.pairs] == ["Q1", "Q0"]
+    assert only(data.account).reason == "split 'train' was read; also there: test"
+    assert [pair.prompt for pair in read_pairs(tmp_path, split="train").pairs] == ["Q0"]
+    assert [pair.prompt for pair in read_pairs(tmp_path / "test").pairs] == ["Q2"]
+
+
+def test_a_split_with_an_underscore_is_one_name(tmp_path: Path) -> None:
+    for name, row in zip(("train-0.jsonl", "train_prefs-0.jsonl"), numbered(2), strict=True):
+        (tmp_path / name).write_bytes(jsonl([row]))
+    assert [pair.prompt for pair in read_pairs(tmp_path, split="train_prefs").pairs] == ["Q1"]
+    assert [pair.prompt for pair in read_pairs(tmp_path, split="train").pairs] == ["Q0"]
+    assert len(read_pairs(tmp_path).pairs) == 2
+
+
 def test_split_of_a_folder(tmp_path: Path) -> None:
     for name, row in zip(("train-00000-of-00001.jsonl", "test-00000-of-00001.jsonl"), numbered(2), strict=True):
         (tmp_path / name).write_bytes(jsonl([row]))
@@ -255,7 +286,7 @@ def test_arrow_folder_and_data_sets(tmp_path: Path) -> None:
     both = read_pairs(tmp_path / "two")
     assert only(both.account).reason == "split 'train' was read; also there: test"
     assert [pair.prompt for pair in read_pairs(tmp_path / "two", split="test").pairs] == ["Q2"]
-    with pytest.raises(DataError, match=r"there is no split 'dev'; it has train, test\. Name one with --split"):
+    with pytest.raises(DataError, match=r"there is no split 'dev'; it has train, test\. Name one with split="):
         read_pairs(tmp_path / "two", split="dev")
     with pytest.raises(DataError, match="holds one data set without splits"):
         read_pairs(tmp_path / "one", split="test")
@@ -296,15 +327,87 @@ def test_hub_trouble(raised: Any, expected: type[Exception], message: str, monke
         read_pairs("nobody/nothing")
 
 
-def test_hub_name_streams_its_split(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A hub with one set: configuration "plain" or none, folder "preference". Gives the list of what was asked."""
     datasets = pytest.importorskip("datasets")
-    asked: dict[str, Any] = {}
+    asked: list[dict[str, Any]] = []
 
-    def load_dataset(name: str, **options: Any) -> Any:
-        asked.update(options, name=name)
+    def load_dataset(path: str, name: str | None = None, **options: Any) -> Any:
+        asked.append({"path": path, "name": name, **options})
+        if name not in (None, "plain"):
+            raise ValueError(f"BuilderConfig '{name}' not found.")
+        if options.get("data_dir") not in (None, "preference"):
+            raise datasets.exceptions.DataFilesNotFoundError("No (supported) data files found")
         return datasets.IterableDatasetDict({"train": datasets.Dataset.from_list(numbered(2)).to_iterable_dataset()})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    data = read_pairs("owner/name")
-    assert (len(data.pairs), data.account.source) == (2, "hub owner/name [train]")
-    assert asked == {"name": "owner/name", "streaming": True}
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("owner/name", {"name": None}),
+        ("owner/name:plain", {"name": "plain"}),
+        ("owner/name:preference", {"name": None, "data_dir": "preference"}),
+    ],
+)
+def test_hub_name_streams_its_split(name: str, last: dict[str, Any], hub: list[dict[str, Any]]) -> None:
+    data = read_pairs(name)
+    assert (len(data.pairs), data.account.source) == (2, f"hub {name} [train]")
+    assert hub[-1] == {"path": "owner/name", "streaming": True, **last}
+
+
+def test_hub_configuration_that_is_not_there(hub: list[dict[str, Any]]) -> None:
+    with pytest.raises(DataError, match=r"owner/name:other: no such file or folder here .* on the hub"):
+        read_pairs("owner/name:other")
+
+
+def test_a_name_without_an_owner_is_not_looked_up(hub: list[dict[str, Any]]) -> None:
+    with pytest.raises(DataError, match=r"pears: no such file or folder .* named OWNER/NAME or OWNER/NAME:CONFIG"):
+        read_pairs("pears")
+    assert not hub
+
+
+class CastError(Exception):
+    """As datasets raises when files differ in their columns."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "cause", "expected", "message"),
+    [
+        (ConnectionError("reset"), None, ResourceError, "the hub stopped answering after 3 rows: reset. Check the net"),
+        (CastError("failed"), TimeoutError("slow"), ResourceError, "the hub stopped answering after 3 rows: failed"),
+        (
+            CastError("columns differ."),
+            None,
+            DataError,
+            "cannot be read after 3 rows: columns differ. If its files differ",
+        ),
+    ],
+)
+def test_hub_that_breaks_on_the_way(
+    raised: Exception,
+    cause: Exception | None,
+    expected: type[Exception],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    class Rows:
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            yield from numbered(3)
+            raise raised from cause
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: {"train": Rows()})
+    with pytest.raises(expected, match=message):
+        read_pairs("owner/name")
+
+
+# ------------------------------------------------------------------------------------------------------ rows in memory
+def test_arrays_of_pandas_and_numpy_are_rows(tmp_path: Path) -> None:
+    turns = {"chosen": np.array(chat("Q", "a"), dtype=object), "rejected": chat("Q", "b"), "margin": np.float32(0.5)}
+    data = read_pairs([turns])
+    assert data.pairs == read_pairs([{"chosen": chat("Q", "a"), "rejected": chat("Q", "b"), "margin": 0.5}]).pairs

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data.samples import GOOD, chat, entries, numbered, only
+from data.samples import GOOD, ROWS, chat, entries, numbered, only
 from karat.data import list_formats, read_pairs, stream_pairs
 from karat.errors import DataError, InputError
 
@@ -24,6 +24,7 @@ from karat.errors import DataError, InputError
         ({"prompt": "Q", "chosen": 3, "rejected": "b"}, "column 'chosen' holds a number, not text"),
         ({"prompt": chat("Q"), "chosen": "a", "rejected": "b"}, "column 'prompt' holds a list, not text"),
         ({}, "column 'chosen' is missing"),
+        ({"prompt": "Q", "chosen": "a \ud83d", "rejected": "b"}, "text is not Unicode (half of a surrogate pair)"),
     ],
 )
 def test_rows_that_do_not_fit_are_dropped_and_counted(bad: dict[str, Any], reason: str) -> None:
@@ -86,7 +87,10 @@ def test_duplicates_are_kept_and_noted() -> None:
 def test_a_tie_the_other_way_round_repeats_and_does_not_contradict() -> None:
     tie = {"prompt": "Q", "response_a": "x", "response_b": "y", "winner": "tie"}
     account = read_pairs([tie, {**tie, "response_a": "y", "response_b": "x"}]).account
-    assert only(account).reason == "repeats an earlier pair (same prompt, same responses)"
+    assert entries(account) == [
+        ("noted", "tie: kept with label 0.5", 2, (0, 1)),
+        ("noted", "repeats an earlier pair (same prompt, same responses)", 1, (1,)),
+    ]
 
 
 def test_a_tie_of_equal_responses_is_kept() -> None:
@@ -174,7 +178,26 @@ def test_named_key_that_is_no_column() -> None:
 
 def test_bad_hh_as() -> None:
     with pytest.raises(InputError, match="hh_as is 'chat'"):
-        read_pairs([GOOD], format="hh-rlhf", hh_as="chat")  # type: ignore[arg-type]
+        read_pairs([GOOD], hh_as="chat")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([GOOD], "format trl-standard has no ratings to weigh; these have: ultrafeedback, helpsteer2"),
+        (ROWS["helpsteer2"], "'wit' is not rated; helpsteer2 rates helpfulness, correctness"),
+    ],
+)
+def test_weights_of_what_is_not_rated(rows: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_pairs(rows, attribute_weights={"wit": 1.0})
+
+
+def test_a_missing_rating_that_is_weighed_drops_the_row() -> None:
+    rows = [*ROWS["helpsteer2"], *({**row, "coherence": None} for row in ROWS["helpsteer2"][:2])]
+    account = read_pairs(rows, attribute_weights={"helpfulness": 1.0, "coherence": 1.0}).account
+    assert ("dropped", "coherence is no finite number", 2, (4, 5)) in entries(account)
+    assert len(read_pairs(rows).pairs) == 3  # by helpfulness alone they are of use
 
 
 @pytest.mark.parametrize("rows", [[], iter(())])
@@ -196,13 +219,34 @@ def test_an_iterator_is_read_once_and_says_so() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ real data
+def real(folder: str, pattern: str) -> Path:
+    """The file of real data, or a skip that says what is missing."""
+    root = Path(os.environ.get("KARAT_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+    files = sorted((root / folder).glob(pattern))
+    if not files:
+        pytest.skip(f"no {folder}/{pattern} in {root}; name the folder with KARAT_DATA")
+    return files[0]
+
+
+def test_real_pandalm() -> None:
+    """999 rows of which 6 have a response that YAML made true or false; 426 of 999 have three votes for the second."""
+    data = read_pairs(real("pandalm", "data__testset-v1.json*"))
+    assert (data.account.format, data.account.rows_read) == ("annotator-votes", 999)
+    dropped = [(entry.reason, entry.count) for entry in data.account if entry.action == "dropped"]
+    assert sum(count for reason, count in dropped if "not text" in reason) == 6
+    assert {round(pair.label, 3) for pair in data.pairs} == {0.5, 0.667, 0.833, 1.0}
+
+
+def test_real_judgebench() -> None:
+    """350 rows: 193 say A>B and 157 say B>A."""
+    data = read_pairs(real("judgebench", "data__*gpt-4o*"))
+    assert (data.account.format, len(data.pairs), data.account.entries) == ("two-responses", 350, ())
+    assert sum(pair.extra["chosen_position"] == "first" for pair in data.pairs) == 193
+
+
 def test_real_hh_rlhf() -> None:
     """Published counts of the set (see its PROVENANCE.md): 2,312 rows, 5 whose prompts differ, none identical."""
-    root = Path(os.environ.get("KARAT_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-    files = sorted((root / "hh_rlhf_harmless_test").glob("*.gz"))
-    if not files:
-        pytest.skip(f"no hh_rlhf_harmless_test in {root}; name the folder with KARAT_DATA")
-    data = read_pairs(files[0])
+    data = read_pairs(real("hh_rlhf_harmless_test", "*.gz"))
     assert (data.account.format, data.account.rows_read, data.account.records) == ("hh-rlhf", 2312, 2307)
     assert [(e.reason, e.count) for e in data.account if e.action == "dropped"] == [("prompts differ", 5)]
     assert all(str(pair.prompt).endswith("\n\nAssistant:") for pair in data.pairs)
@@ -211,5 +255,6 @@ def test_real_hh_rlhf() -> None:
 # ---------------------------------------------------------------------------------------------------------------- docs
 def test_the_table_in_the_docs_is_the_list_of_formats() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
-    table = [line for line in page.splitlines() if line.startswith("| `")]
-    assert table == [f"| `{name}` | {columns} | {description} |" for name, columns, description in list_formats()]
+    section = page.split("\n## Formats of pairs\n")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| `")]
+    assert table == [f"| `{name}` | {columns} | {description} |" for name, description, columns in list_formats()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from dataclasses import replace
 from itertools import product
@@ -30,6 +32,18 @@ def expected(name: str) -> list[tuple[Any, ...]]:
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    if path.suffix == ".arrow":  # a folder
+        import datasets
+
+        datasets.Dataset.from_list(rows).save_to_disk(path)
+        return
+    if ".csv" in path.suffixes:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        path.write_bytes(gzip.compress(text.getvalue().encode()) if path.suffix == ".gz" else text.getvalue().encode())
+        return
     if path.suffix == ".parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -61,8 +75,15 @@ def test_named_format_reads_as_recognised(name: str) -> None:
     assert read_pairs(ROWS[name], format=name) == read_pairs(ROWS[name])
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".parquet"])
+FLAT = [name for name in NAMES if all(isinstance(v, str | int | float) for row in ROWS[name] for v in row.values())]
+SUFFIXES = [".jsonl", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".parquet", ".arrow"]
+
+
+def test_formats_that_fit_in_a_table_of_text() -> None:
+    assert set(FLAT) > {"trl-standard", "hh-rlhf", "helpsteer2", "arena-55k", "two-responses", "karat"}
+
+
+@pytest.mark.parametrize(("name", "suffix"), [*product(NAMES, SUFFIXES), *product(FLAT, [".csv", ".csv.gz"])])
 def test_same_records_from_every_kind_of_file(name: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"pairs{suffix}"
     write(path, ROWS[name])
@@ -121,8 +142,68 @@ def test_helpsteer2_row_without_partner_is_dropped() -> None:
 def test_helpsteer2_rows_of_a_pair_without_use_are_both_dropped() -> None:
     same = [{**row, "response": "4"} for row in ROWS["helpsteer2"][:2]]
     account = read_pairs([*same, *ROWS["helpsteer2"]]).account
-    (entry,) = account
+    entry = next(iter(account))
     assert (entry.reason, entry.count, entry.first_rows) == ("chosen equals rejected", 2, (0, 1))
+
+
+def test_helpsteer2_by_a_weighted_sum() -> None:
+    """0.5 * 1 + 0.25 * 4 = 1.5 against 0.5 * 4 + 0.25 * 0 = 2: the second by 0.5. With weights 1 and 2: 9 against 4."""
+    one, two = ROWS["helpsteer2"][:2]
+    rows = [one | {"verbosity": 4}, two | {"verbosity": 0}]
+    (pair,) = read_pairs(rows, attribute_weights={"helpfulness": 0.5, "verbosity": 0.25}).pairs
+    assert (pair.chosen, pair.strength) == (reply("4"), 0.5)
+    (pair,) = read_pairs(rows, attribute_weights={"helpfulness": 1, "verbosity": 2}).pairs
+    assert (pair.chosen, pair.strength, pair.chosen_attributes["verbosity"]) == (reply("5"), 5.0, 4.0)
+
+
+def test_sums_that_differ_by_rounding_alone_are_ties() -> None:
+    """0.1 * 3 + 0.2 * 3 is not 0.3 * 3 in floats (0.9000000000000001 against 0.8999999999999999)."""
+    one, two = ({**row, "helpfulness": 3, "correctness": 3, "coherence": 0} for row in ROWS["helpsteer2"][:2])
+    two |= {"helpfulness": 0, "correctness": 0, "coherence": 3}
+    weights = {"helpfulness": 0.1, "correctness": 0.2, "coherence": 0.3}
+    assert [pair.label for pair in read_pairs([one, two], attribute_weights=weights).pairs] == [0.5]
+
+
+def test_ultrafeedback_by_a_weighted_sum() -> None:
+    """Rated N/A, 5 and 4 in every aspect: the first has no sum, the others differ by 2 * 5 - 2 * 4."""
+    data = read_pairs(ROWS["ultrafeedback"], attribute_weights={"honesty": 2.0})
+    assert [essence(pair) for pair in data.pairs] == [(turns("What is 2+2?"), reply("4"), reply("four"), 1.0, 2.0)]
+    assert [entry.reason for entry in data.account] == ["a completion without a response or rating left out"]
+
+
+def test_helpsteer3_keeps_the_spread_of_the_annotators() -> None:
+    """Scores -3, -2, -1: standard deviation 1 (ddof=1). One score, or none that is a number, has no spread."""
+    votes = [{"score": score, "reasoning": "so"} for score in (-3, -2, -1)]
+    rows = [row | {"individual_preference": votes[:n]} for row, n in zip(ROWS["helpsteer3"], (3, 1, 0), strict=True)]
+    found = [pair.extra for pair in read_pairs(rows).pairs]
+    assert found[0]["annotator_spread"] == 1.0
+    assert found[0]["individual_preference"] == votes
+    assert not any("annotator_spread" in extra for extra in found[1:])
+
+
+def test_only_the_ties_of_rewardbench2_hold_ties() -> None:
+    row = ROWS["rewardbench2"][0]
+    assert [pair.label for pair in read_pairs([row]).pairs] == [1.0, 1.0, 0.5]
+    assert [pair.label for pair in read_pairs([row | {"subset": "Math"}]).pairs] == [1.0, 1.0]
+
+
+def test_extra_says_which_response_was_chosen_in_the_data() -> None:
+    pairs = read_pairs(ROWS["arena-140k"]).pairs
+    assert [pair.extra["chosen_position"] for pair in pairs] == ["first", "second", "first"]
+
+
+def test_ties_are_noted() -> None:
+    entry = next(iter(read_pairs(ROWS["paddlenlp"]).account))
+    assert (entry.action, entry.reason, entry.count, entry.first_rows) == ("noted", "tie: kept with label 0.5", 1, (1,))
+
+
+def test_hh_rlhf_response_that_holds_a_turn_is_kept_whole() -> None:
+    start = "\n\nHuman: Q\n\nAssistant:"
+    row = {"chosen": f"{start} Say:\n\nHuman: hello", "rejected": f"{start} b"}
+    data = read_pairs([row])
+    assert (data.pairs[0].prompt, data.pairs[0].chosen) == (start, " Say:\n\nHuman: hello")
+    assert [entry.reason for entry in data.account] == [r"a response holds '\n\nHuman:': kept as part of the response"]
+    assert read_pairs([row], hh_as="messages").pairs[0].chosen == reply("Say:\n\nHuman: hello")
 
 
 def test_hh_rlhf_as_messages() -> None:
@@ -140,6 +221,15 @@ def test_prompt_with_completions_and_full_chats_with_prompt_are_the_same() -> No
     pairs = [read_pairs(rows).pairs for rows in (full, completions, implicit)]
     assert pairs[0] == pairs[1] == pairs[2]
     assert pairs[0][0].prompt == turns("Q")
+    assert not read_pairs(full).account.entries
+
+
+def test_the_prompt_column_decides_where_the_responses_begin() -> None:
+    """The chats share an answer behind the prompt; it belongs to the responses, because the data says so."""
+    row = {"prompt": chat("Q"), "chosen": chat("Q", "a", "R", "b"), "rejected": chat("Q", "a", "R", "c")}
+    pair = read_pairs([row]).pairs[0]
+    assert (pair.prompt, pair.chosen) == (turns("Q"), turns("a", "R", "b", first="assistant"))
+    assert read_pairs([row | {"prompt": None}]).pairs[0].prompt == turns("Q", "a", "R")
 
 
 def test_ultrafeedback_mix_with_completions_only_gets_the_prompt_as_users_turn() -> None:
@@ -156,6 +246,45 @@ def test_old_names_of_token_ids() -> None:
 def test_standard_without_prompt_splits_at_a_line_break() -> None:
     pair = read_pairs([{"chosen": "Q: 2+2\nA: 4", "rejected": "Q: 2+2\nA: 5"}]).pairs[0]
     assert (pair.prompt, pair.chosen, pair.rejected) == ("Q: 2+2\n", "A: 4", "A: 5")
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        (
+            {"chosen": "Q\na", "rejected": "Q\nb"},
+            "no prompt column: the shared beginning of both texts up to its last line break is the prompt",
+        ),
+        (
+            {"prompt": "Q", "chosen": "Qa", "rejected": "Qb"},
+            "both responses begin with the prompt: joined as they are, it stands there twice",
+        ),
+        (
+            {"prompt": chat("R"), "chosen": chat("Q", "a"), "rejected": chat("Q", "b")},
+            "the prompt column is not the beginning of the chats: the chats' own prompt was taken",
+        ),
+        (
+            {"prompt": "R", "chosen": chat("Q", "a"), "rejected": chat("Q", "b")},
+            "the prompt column is not the beginning of the chats: the chats' own prompt was taken",
+        ),
+    ],
+)
+def test_what_is_odd_about_a_prompt_is_noted(row: dict[str, Any], note: str) -> None:
+    data = read_pairs([row])
+    assert [(entry.action, entry.reason) for entry in data.account] == [("noted", note)]
+    assert data.pairs[0].prompt != turns("R")
+
+
+def test_a_chat_that_goes_on_behind_the_others_end_leaves_both_a_turn() -> None:
+    pair = read_pairs([{"chosen": chat("Q", "a"), "rejected": chat("Q", "a", "R", "b")}]).pairs[0]
+    assert (pair.prompt, pair.chosen) == (turns("Q"), reply("a"))
+    assert pair.rejected == turns("a", "R", "b", first="assistant")
+
+
+def test_a_chat_without_an_answer_has_an_empty_response() -> None:
+    data = read_pairs([{"chosen": chat("Q", "a"), "rejected": chat("Q")}])
+    assert (data.pairs[0].prompt, data.pairs[0].rejected) == (turns("Q"), ())
+    assert [entry.reason for entry in data.account] == ["rejected is empty: pair kept"]
 
 
 def test_unknown_prompts_are_not_one_prompt() -> None:
@@ -194,6 +323,23 @@ def test_fields_of_turns_that_are_left_out_are_said() -> None:
     assert "fields of turns other than role and content are left out: tool_calls" in [e.reason for e in account]
 
 
+def test_calls_that_alone_differ_are_not_said_to_be_equal() -> None:
+    sides = [
+        [*chat("Q"), {"role": "assistant", "content": "", "tool_calls": [{"name": name}]}, *chat("Thanks", "Yes")]
+        for name in ("f", "g")
+    ]
+    good = {"chosen": chat("Q", "a"), "rejected": chat("Q", "b")}
+    account = read_pairs([good, {"chosen": sides[0], "rejected": sides[1]}]).account
+    assert [entry.reason for entry in account] == [
+        "chosen equals rejected (fields of turns other than role and content are left out: tool_calls)"
+    ]
+
+
+def test_annotators_may_be_numbers() -> None:
+    row = {"prompt": "Q", "chosen": "a", "rejected": "b"}
+    assert [read_pairs([row | {"annotator_id": n}]).pairs[0].annotator for n in (7, "w7")] == ["7", "w7"]
+
+
 def test_columns_not_read_are_kept_as_extra() -> None:
     pair = read_pairs(
         [{"prompt": "Q", "chosen": "a", "rejected": "b", "lang": "en", "source": "s", "none": None}]
@@ -208,9 +354,21 @@ def test_tools_become_json_text() -> None:
     assert json.loads(pair.tools) == tools
 
 
-@pytest.mark.parametrize(("value", "label", "chosen"), [("1", 1.0, "x"), (2, 1.0, "y"), ("both_bad", 0.5, "x")])
-def test_winner_of_numbered_responses(value: Any, label: float, chosen: str) -> None:
-    pair = read_pairs([{"prompt": "Q", "response_1": "x", "response_2": "y", "winner": value}]).pairs[0]
+@pytest.mark.parametrize(
+    ("names", "column", "value", "label", "chosen"),
+    [
+        (("response_1", "response_2"), "winner", "1", 1.0, "x"),
+        (("response_1", "response_2"), "winner", 2, 1.0, "y"),
+        (("response1", "response2"), "winner", "both_bad", 0.5, "x"),
+        (("response_0", "response_1"), "better_response_id", 0, 1.0, "x"),
+        (("response_0", "response_1"), "better_response_id", 1, 1.0, "y"),
+        (("response_A", "response_B"), "label", "B>A", 1.0, "y"),
+        (("response_A", "response_B"), "label", "response_A", 1.0, "x"),
+        (("response_a", "response_b"), "winner", "response_b", 1.0, "y"),
+    ],
+)
+def test_winner(names: tuple[str, str], column: str, value: Any, label: float, chosen: str) -> None:
+    pair = read_pairs([{"prompt": "Q", names[0]: "x", names[1]: "y", column: value}]).pairs[0]
     assert (pair.label, pair.chosen) == (label, reply(chosen))
 
 

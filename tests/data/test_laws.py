@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,12 +57,13 @@ def pairs(draw: Callable[..., Any], prompts: st.SearchStrategy[Any] | None = Non
 
 
 # -------------------------------------------------------------------------------------------------------------- writer
-@given(st.lists(pairs(), min_size=1, max_size=6))
+@given(st.lists(pairs(), min_size=1, max_size=6), st.sampled_from(["", ".gz", ".zst"]))
 @settings(deadline=None)
-def test_what_is_written_is_read_back_equal(written: list[PreferencePair]) -> None:
+def test_what_is_written_is_read_back_equal(written: list[PreferencePair], compression: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pairs.jsonl"
+        path = Path(folder) / f"pairs.jsonl{compression}"
         write_pairs(path, written)
+        assert list(Path(folder).iterdir()) == [path]
         data = read_pairs(path)
     assert data.account.format == "karat"
     assert list(data.pairs) == [replace(pair, row=row) for row, pair in enumerate(written)]
@@ -74,6 +75,27 @@ def test_writer_refuses_other_kinds_and_other_folders(tmp_path: Path) -> None:
         write_pairs(tmp_path / "pairs.csv", [])
     with pytest.raises(ResourceError, match=r"cannot be written: No such file or directory\. Check the folder"):
         write_pairs(tmp_path / "none" / "pairs.jsonl", [])
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_pairs_of_every_format_are_written_and_read_back_equal(name: str, tmp_path: Path) -> None:
+    written = read_pairs(ROWS[name]).pairs
+    write_pairs(tmp_path / "pairs.jsonl", written)
+    assert read_pairs(tmp_path / "pairs.jsonl").pairs == tuple(replace(p, row=row) for row, p in enumerate(written))
+
+
+def test_a_writing_that_breaks_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("old")
+
+    def broken() -> Iterator[PreferencePair]:
+        yield PreferencePair("Q", "a", "b")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ResourceError, match=r"cannot be written: No space left on device\. Check the folder"):
+        write_pairs(path, broken())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # --------------------------------------------------------------------------------------------------------- fingerprint

@@ -29,8 +29,41 @@ def test_records() -> None:
     assert (account.format, account.rows_read, account.records, len(account.fingerprint)) == ("pool", 2, 2, 16)
 
 
+def test_a_missing_score_is_nan_and_a_verdict_is_a_number() -> None:
+    rows = [{"prompt_id": "p", "response": f"{n}", "gold": gold} for n, gold in enumerate([True, None, False, "bad"])]
+    stream = stream_pool(rows[:3] * 400 + rows[3:])
+    records = [row.record for row in stream]
+    found = [record.scores["gold"] for record in records if record is not None]
+    assert (found[0], found[2]) == (1.0, 0.0)
+    assert found[1] != found[1]
+    assert found[1200] != found[1200]
+    assert ("changed", "gold is no number: score set to NaN", 1, (1200,)) in entries(stream.account())
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_csv(folder: bool, tmp_path: Path) -> None:
+    path = tmp_path / "pool.csv"
+    path.write_text("prompt_id,response_id,response,gold,proxy,model\n1,a,4,1,0.5,m\n1,b,5,,nan,7\n")
+    first, second = (row.record for row in stream_pool(tmp_path if folder else path))
+    assert first == PoolRow("1", "a", "", "4", {"gold": 1.0, "proxy": 0.5}, row=0, extra={"model": "m"})
+    assert second is not None
+    assert sorted(second.scores) == ["gold", "proxy"]
+    assert all(value != value for value in second.scores.values())
+    assert second.extra == {"model": "7"}
+
+
+def test_ids_that_pandas_made_floats() -> None:
+    (row,) = stream_pool([{"prompt_id": 3.0, "response_id": 0.0, "response": "a", "gold": 1.0}])
+    assert row.record == PoolRow("3", "0", "", "a", {"gold": 1.0}, row=0)
+
+
 def test_ids_are_made_where_there_are_none() -> None:
-    rows = list(stream_pool([{"prompt": "Q", "completion": "a"}, {"prompt": "Q", "completion": "b"}]))
+    stream = stream_pool([{"prompt": "Q", "completion": "a"}, {"prompt": "Q", "completion": "b"}])
+    rows = list(stream)
+    assert entries(stream.account()) == [
+        ("noted", "no prompt_id: made from the prompt", 2, (0, 1)),
+        ("noted", "no response_id: the row's number was taken", 2, (0, 1)),
+    ]
     first, second = (row.record for row in rows)
     assert first is not None
     assert second is not None
@@ -60,6 +93,7 @@ def test_prompt_and_response_are_of_one_kind() -> None:
         ({"prompt": "Q", "response": None}, "column 'response' is null"),
         ({"prompt": "Q", "response": 4}, "column 'response' holds a number, not a list of messages"),
         ({"response": "a"}, "neither prompt nor prompt_id"),
+        ({"prompt": "Q", "response": "\ud83d"}, "text is not Unicode (half of a surrogate pair)"),
         ("text", "row is text, not an object with columns"),
     ],
 )
@@ -72,7 +106,7 @@ def test_rows_that_do_not_fit_are_dropped_and_counted(bad: Any, reason: str) -> 
 
 
 def test_empty_response_is_kept_and_noted() -> None:
-    stream = stream_pool([*POOL, {"prompt": "Q", "response": ""}])
+    stream = stream_pool([*POOL, {"prompt_id": "q", "response_id": "0", "prompt": "Q", "response": ""}])
     assert list(stream)[2].record is not None
     assert entries(stream.account()) == [("noted", "response is empty: row kept", 1, (2,))]
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from karat.data.pairs import PairData, PairRow, PairStream, read_pairs, stream_pairs, write_pairs
 from karat.data.pools import PoolRead, PoolStream, detect_kind, stream_pool
-from karat.data.recognise import list_formats
+from karat.data.recognise import FormatInfo, list_formats
 from karat.data.split import fingerprint, split_pairs
 
 __all__ = [
+    "FormatInfo",
     "PairData",
     "PairRow",
     "PairStream",

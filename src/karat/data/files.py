@@ -27,7 +27,9 @@ TEXT_KINDS: dict[str, Callable[[Path, AccountBuilder], Iterator[Any]]] = {
 COMPRESSIONS = (".gz", ".zst")
 KINDS_TEXT = ".jsonl, .ndjson, .json, .csv (each also .gz or .zst), .parquet"
 BATCH_ROWS = 1000
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+HELD_OUT_SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
+_HUB_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(:(?P<config>[\w./-]+))?")
+_NETWORK_PACKAGES = ("httpx", "httpx2", "requests", "aiohttp", "urllib3", "huggingface_hub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Source:
     name: str
     read: Callable[[AccountBuilder], Iterator[Any]]
     only_once: bool = False
+    text_only: bool = False
+    """Values of all columns are text, whatever they spell (csv)."""
 
     def rows(self, account: AccountBuilder) -> Iterator[RawRow]:
         for item in self.read(account):
@@ -70,7 +74,7 @@ def open_source(source: Any, *, split: str = "") -> Source:
     if isinstance(source, Iterable):
         kind = type(source).__name__
         name = f"rows in memory ({kind})" if isinstance(source, list | tuple) else kind
-        return Source(name, lambda _: iter(source), only_once=isinstance(source, Iterator))
+        return Source(name, lambda _: map(_python, source), only_once=isinstance(source, Iterator))
     raise DataError(f"cannot read rows from {kind_of(source)}. Give a path, a hub name, or an iterable of dicts.")
 
 
@@ -83,6 +87,17 @@ def kind_suffix(path: Path) -> str:
     if suffix in TEXT_KINDS:
         return suffix
     return ".parquet" if path.name.lower().endswith(".parquet") else ""
+
+
+def _python(value: Any) -> Any:
+    """Arrays, tensors and their scalars, as pandas and formatted data sets give them, to lists and numbers."""
+    if hasattr(value, "tolist"):
+        return _python(value.tolist())
+    if isinstance(value, Mapping):
+        return {key: _python(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_python, value)) if type(value) in (list, tuple) else list(map(_python, value))
+    return value
 
 
 # --------------------------------------------------------------------------------------------------------------- paths
@@ -98,12 +113,13 @@ def _open_path(text: str, split: str) -> Source:
     if looks_like_hub_name(text):
         return _open_hub(text, split)
     raise DataError(
-        f"{text}: no such file or folder (seen from {Path.cwd()}). Check the path; a hub data set is named OWNER/NAME."
+        f"{text}: no such file or folder (seen from {Path.cwd()}). Check the path; a hub data set is named OWNER/NAME "
+        "or OWNER/NAME:CONFIG."
     )
 
 
 def looks_like_hub_name(text: str) -> bool:
-    """OWNER/NAME or NAME, and not the name of a file of a kind that karat reads."""
+    """OWNER/NAME or OWNER/NAME:CONFIG, and not the name of a file of a kind that karat reads."""
     return bool(_HUB_NAME.fullmatch(text)) and not kind_suffix(Path(text))
 
 
@@ -117,7 +133,7 @@ def _open_file(path: Path, split: str) -> Source:
         raise DataError(f"{path}: the file is empty. Check that it was written or downloaded to its end.")
     if suffix == ".parquet":
         return Source(str(path), lambda _: _read_parquet(path))
-    return Source(str(path), lambda account: TEXT_KINDS[suffix](path, account))
+    return Source(str(path), lambda account: TEXT_KINDS[suffix](path, account), text_only=suffix == ".csv")
 
 
 def _open_folder(folder: Path, split: str) -> Source:
@@ -128,7 +144,7 @@ def _open_folder(folder: Path, split: str) -> Source:
         path for path in files if kind_suffix(path) and path.name not in ("dataset_info.json", "dataset_infos.json")
     ]
     others = len(files) - len(known)
-    chosen = [path for path in known if _is_of_split(path.relative_to(folder), split)]
+    chosen, left = _of_split(known, folder, split)
     if not chosen:
         seen = ", ".join(sorted(str(path.relative_to(folder)) for path in files)[:5]) or "nothing"
         wanted = f"no file of split {split!r}" if split and known else "no file of a kind that is read"
@@ -137,22 +153,43 @@ def _open_folder(folder: Path, split: str) -> Source:
     def read(account: AccountBuilder) -> Iterator[Any]:
         if others:
             account.note(f"{others} files of other kinds in the folder were not read")
+        if left:
+            account.note(f"split 'train' was read; also there: {', '.join(left)}")
         for path in chosen:
             if path.stat().st_size == 0:
                 account.note(f"{path.name} is empty")
                 continue
             yield from _open_file(path, "").read(account)
 
-    return Source(str(folder) + (f" [{split}]" if split else ""), read)
+    text_only = all(kind_suffix(path) == ".csv" for path in chosen)
+    return Source(str(folder) + (f" [{split}]" if split else ""), read, text_only=text_only)
 
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _is_of_split(path: Path, split: str) -> bool:
-    """Whether a word of the relative path is the split: train-00000-of-00004.parquet, test/part.jsonl."""
-    return not split or split in re.split(r"[/\\.\-]", str(path))
+def _of_split(paths: list[Path], folder: Path, split: str) -> tuple[list[Path], list[str]]:
+    """Files of the split asked for, and the splits left aside.
+
+    A split is a word of the path below the folder: train-00000-of-00004.parquet, test/part.jsonl, my_train.csv. Where
+    none is asked for and there are both train and held-out files, the held-out ones are left aside.
+    """
+
+    def words(path: Path, breaks: str) -> set[str]:
+        return set(re.split(breaks, str(path.relative_to(folder)).lower()))
+
+    if split:
+        for breaks in (r"[/\\.\-]", r"[/\\.\-_]"):  # "train_prefs" is a split of its own where it is asked for
+            found = [path for path in paths if split.lower() in words(path, breaks)]
+            if found:
+                return found, []
+        return [], []
+    of_path = {path: words(path, r"[^a-z0-9]+") for path in paths}
+    left = {name for name in HELD_OUT_SPLITS for found in of_path.values() if name in found and "train" not in found}
+    if not left or not any("train" in found for found in of_path.values()):
+        return paths, []
+    return [path for path in paths if "train" in of_path[path] or not of_path[path] & left], sorted(left)
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -190,7 +227,7 @@ def _choose_split(splits: Mapping[str, Any], name: str, split: str) -> Source:
     wanted = split or (names[0] if len(names) == 1 else "train")
     if wanted not in names:
         asked = f"there is no split {split!r}" if split else "there is no split 'train' and none was named"
-        raise DataError(f"{name}: {asked}; it has {', '.join(names) or 'none'}. Name one with --split.")
+        raise DataError(f"{name}: {asked}; it has {', '.join(names) or 'none'}. Name one with split=.")
     rows = splits[wanted]
     if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
         raise DataError(f"{name}: {wanted!r} holds {kind_of(rows)}, not rows. Give an iterable of dicts.")
@@ -203,26 +240,64 @@ def _choose_split(splits: Mapping[str, Any], name: str, split: str) -> Source:
     return Source(f"{name} [{wanted}]", read)
 
 
-def _open_hub(name: str, split: str) -> Source:
+def _open_hub(text: str, split: str) -> Source:
     import datasets
     from datasets.exceptions import DatasetNotFoundError
 
+    named = _HUB_NAME.fullmatch(text)
+    assert named is not None
+    name, config = named["name"], named["config"]
     try:
-        found = datasets.load_dataset(name, streaming=True)
+        try:
+            found = datasets.load_dataset(name, config, streaming=True)
+        except ValueError:  # no such configuration: HelpSteer2 keeps its preferences in a folder instead
+            if not config:
+                raise
+            found = datasets.load_dataset(name, data_dir=config, streaming=True)
     except (DatasetNotFoundError, FileNotFoundError) as error:
         raise DataError(
-            f"{name}: no such file or folder here (in {Path.cwd()}), and no data set of that name on the hub. "
+            f"{text}: no such file or folder here (in {Path.cwd()}), and no data set of that name on the hub. "
             f"Check the spelling; a gated data set needs `hf auth login`. ({_first_line(error)})"
         ) from error
-    except (OSError, TimeoutError) as error:  # requests', httpx' and the hub's own connection errors are OSErrors
-        raise ResourceError(
-            f"{name}: no such file or folder here (in {Path.cwd()}), and the hub cannot be reached to look for a data "
-            f"set of that name. Check the path or the network. ({_first_line(error)})"
+    except Exception as error:  # datasets raises whatever its readers and its network raise
+        if _is_network(error):
+            raise ResourceError(
+                f"{text}: no such file or folder here (in {Path.cwd()}), and the hub cannot be reached to look for a "
+                f"data set of that name. Check the path or the network. ({_first_line(error)})"
+            ) from error
+        raise DataError(
+            f"{text}: the hub's data set cannot be opened: {_first_line(error)}. A configuration or a folder of it is "
+            "named OWNER/NAME:CONFIG."
         ) from error
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"{name}: the hub's data set cannot be opened: {_first_line(error)}.") from error
-    return _choose_split(found, f"hub {name}", split)
+    source = _choose_split(found, f"hub {text}", split)
+    return Source(source.name, lambda account: _guarded(source, account))
+
+
+def _guarded(source: Source, account: AccountBuilder) -> Iterator[Any]:
+    """Rows from the hub; what breaks on the way is said as an error of ours."""
+    count = 0
+    try:
+        for row in source.read(account):
+            yield row
+            count += 1
+    except Exception as error:  # datasets raises whatever its readers and its network raise
+        if _is_network(error):
+            raise ResourceError(
+                f"{source.name}: the hub stopped answering after {count} rows: {_first_line(error)}. Check the network "
+                "and start again, or download the data set first."
+            ) from error
+        raise DataError(
+            f"{source.name}: cannot be read after {count} rows: {_first_line(error)}. If its files differ in their "
+            "columns, name a configuration with OWNER/NAME:CONFIG."
+        ) from error
+
+
+def _is_network(error: BaseException) -> bool:
+    """Whether it, or what it was raised from, comes from the network."""
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in _NETWORK_PACKAGES:
+        return True
+    return error.__cause__ is not None and _is_network(error.__cause__)
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -11,16 +11,18 @@ from typing import Any, Literal
 
 from karat.data.account import AccountBuilder
 from karat.data.files import RawRow, Source, open_source
-from karat.data.formats import Format
+from karat.data.formats import Format, Options
 from karat.data.formats.own import to_row
 from karat.data.recognise import describe_columns, find_format, recognise
-from karat.data.records import DropRowError, Row, is_empty, plain
+from karat.data.records import NOT_UNICODE, DropRowError, Row, is_empty, is_unicode, plain
 from karat.data.streams import RowStream
+from karat.data.text_files import open_for_writing
 from karat.errors import DataError, ResourceError
 from karat.types import Account, PreferencePair
 
 SAME = "chosen equals rejected"
 BOTH_EMPTY = "both responses are empty"
+TIE = "tie: kept with label 0.5"
 NO_PARTNER = "no second response to the same prompt beside it"
 
 
@@ -52,10 +54,10 @@ class PairStream(RowStream):
     The format is settled on construction, from a sample. A source that can be read only once is iterated only once.
     """
 
-    def __init__(self, source: Source, format_name: str, rename: Mapping[str, str], hh_as: str) -> None:
+    def __init__(self, source: Source, format_name: str, rename: Mapping[str, str], options: Options) -> None:
         super().__init__(source)
         self._rename = rename
-        self._format = self._settle(format_name, hh_as)
+        self._format = self._settle(format_name, options)
         self._account.format = self._format.name
 
     @property
@@ -113,15 +115,15 @@ class PairStream(RowStream):
         except DropRowError as error:
             return PairRow(row.number, item.raw, (), str(error))
 
-    def _settle(self, format_name: str, hh_as: str) -> Format:
+    def _settle(self, format_name: str, options: Options) -> Format:
         name = self._source.name
         for column in self._rename:
             if not any(column in item.raw for item in self._head):
                 sample = [item.raw for item in self._head]
                 raise DataError(f"{name}: no column {column!r}, named as a key. Columns: {describe_columns(sample)}.")
         if format_name:
-            return find_format(format_name, hh_as=hh_as)
-        return recognise([self._renamed(item.raw) for item in self._head if not item.problem], name, hh_as=hh_as)
+            return find_format(format_name, options=options)
+        return recognise([self._renamed(item.raw) for item in self._head if not item.problem], name, options=options)
 
     def _renamed(self, raw: dict[str, Any]) -> dict[str, Any]:
         if not self._rename:
@@ -137,11 +139,16 @@ class PairStream(RowStream):
             if reason:
                 reasons.append(reason)
                 continue
+            if pair.is_tie:
+                row.note(TIE)
             if is_empty(pair.chosen) or is_empty(pair.rejected):
                 row.note(f"{'chosen' if is_empty(pair.chosen) else 'rejected'} is empty: pair kept")
             extra = {**row.extra(), **pair.extra}
             kept.append(replace(pair, extra=extra) if extra else pair)
         if not kept:
+            lost = [why for action, why in row.notes if action == "changed"]
+            if lost and reasons[:1] == [SAME]:  # they may have differed in what was left out
+                raise DropRowError(f"{SAME} ({'; '.join(lost)})")
             raise DropRowError(reasons[0] if reasons else "the row holds fewer than two responses")
         for reason in reasons:
             row.change(f"a pair of several in the row left out: {reason}")
@@ -159,6 +166,7 @@ def stream_pairs(
     chosen_key: str = "",
     rejected_key: str = "",
     hh_as: Literal["text", "messages"] = "text",
+    attribute_weights: Mapping[str, float] | None = None,
 ) -> PairStream:
     """Every row of a source with its pairs, one at a time.
 
@@ -168,11 +176,15 @@ def stream_pairs(
         split: of a folder or a hub data set; otherwise its only one, or "train".
         prompt_key: column to read as "prompt"; chosen_key and rejected_key likewise.
         hh_as: hh-rlhf as plain text, or as turns.
+        attribute_weights: prefer by the weighted sum of these ratings (helpsteer2, ultrafeedback) instead of by
+            helpfulness or overall_score; strength is then the difference of the sums.
     Raises: DataError: nothing to read, or no format fits; ResourceError: the hub or the disk does not answer.
+        InputError: a format, an option or an attribute that is not known.
     """
     keys = (("prompt", prompt_key), ("chosen", chosen_key), ("rejected", rejected_key))
     rename = {key: name for name, key in keys if key and key != name}
-    return PairStream(open_source(source, split=split), format, rename, hh_as)
+    options = Options(hh_as, attribute_weights or {})
+    return PairStream(open_source(source, split=split), format, rename, options)
 
 
 def read_pairs(
@@ -184,6 +196,7 @@ def read_pairs(
     chosen_key: str = "",
     rejected_key: str = "",
     hh_as: Literal["text", "messages"] = "text",
+    attribute_weights: Mapping[str, float] | None = None,
 ) -> PairData:
     """All pairs of a source with the account of the reading; arguments as for `stream_pairs`.
 
@@ -197,6 +210,7 @@ def read_pairs(
         chosen_key=chosen_key,
         rejected_key=rejected_key,
         hh_as=hh_as,
+        attribute_weights=attribute_weights,
     )
     pairs = tuple(pair for row in stream for pair in row.pairs)
     account = stream.account()
@@ -226,15 +240,21 @@ def note_duplicates(pairs: Iterable[PreferencePair], account: AccountBuilder) ->
 def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
     """Write pairs as JSON lines in karat's own format, which `read_pairs` gives back equal but for row numbers.
 
+    The file is there whole or not at all. Values of `extra` that JSON does not know (dates) become text.
     Raises: DataError: the file is not named .jsonl, .jsonl.gz or .jsonl.zst; ResourceError: it cannot be written.
     """
     target = Path(path)
-    if not target.name.endswith(".jsonl"):
-        raise DataError(f"{target}: pairs are written as .jsonl. Name such a file.")
+    if not target.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst")):
+        raise DataError(f"{target}: pairs are written as .jsonl, .jsonl.gz or .jsonl.zst. Name such a file.")
+    unfinished = target.with_name(f".{target.name}.part")
     try:
-        with target.open("w", encoding="utf-8") as file:
-            for pair in pairs:
-                file.write(json.dumps(to_row(pair), default=str) + "\n")
+        try:
+            with open_for_writing(unfinished, target.suffix) as file:
+                for pair in pairs:
+                    file.write(json.dumps(to_row(pair), default=str).encode() + b"\n")
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise ResourceError(f"{target}: cannot be written: {error.strerror or error}. Check the folder.") from error
 
@@ -244,4 +264,6 @@ def _why_unusable(pair: PreferencePair) -> str:
         return BOTH_EMPTY
     if plain(pair.chosen) == plain(pair.rejected) and not pair.is_tie:
         return SAME
+    if not all(map(is_unicode, (pair.prompt, pair.chosen, pair.rejected))):
+        return NOT_UNICODE
     return ""

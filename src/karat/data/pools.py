@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from karat.data.files import Source, open_source
 from karat.data.formats import FORMATS
 from karat.data.recognise import MIN_SHARE, RESPONSE_COLUMNS, describe_columns, is_pool, recognise
-from karat.data.records import DropRowError, Row, as_number, is_empty, is_text, prompt_hash, user
+from karat.data.records import (
+    NOT_UNICODE,
+    DropRowError,
+    Row,
+    as_number,
+    is_empty,
+    is_text,
+    is_unicode,
+    prompt_hash,
+    user,
+)
 from karat.data.streams import RowStream
 from karat.errors import DataError
 from karat.types import PoolRow, Text
@@ -39,6 +50,7 @@ class PoolStream(RowStream):
                 f"a prompt or prompt_id, and scores as numbers; columns seen: {describe_columns(sample)}."
             )
         self._account.format = "pool"
+        self._score_columns = _score_columns(sample, source.text_only)
 
     def __iter__(self) -> Iterator[PoolRead]:
         for number, item in self._numbered():
@@ -55,7 +67,7 @@ class PoolStream(RowStream):
     def _read(self, number: int, raw: dict[str, Any]) -> PoolRead:
         row = Row(raw, number)
         try:
-            record = _record(row)
+            record = _record(row, self._score_columns)
         except DropRowError as error:
             return PoolRead(number, raw, None, str(error))
         if is_empty(record.response):
@@ -97,24 +109,35 @@ def detect_kind(source: Any, *, split: str = "") -> Literal["pairs", "pool"]:
     return "pool"
 
 
-def _record(row: Row) -> PoolRow:
+def _record(row: Row, score_columns: frozenset[str]) -> PoolRow:
     name = next((name for name in RESPONSE_COLUMNS if row.has(name)), RESPONSE_COLUMNS[0])
     response: Text = row.text(name) if is_text(row.value(name)) else row.messages(name)
     prompt: Text = "" if isinstance(response, str) else ()
     if row.has("prompt"):
         prompt = row.text("prompt") if is_text(row.raw["prompt"]) else row.messages("prompt")
-    prompt_id = row.identifier("prompt_id")
+    prompt_id, response_id = row.identifier("prompt_id"), row.identifier("response_id")
     if not prompt_id and not row.has("prompt"):
         raise DropRowError("neither prompt nor prompt_id")
     if isinstance(response, str) and not isinstance(prompt, str):
         response = row.messages(name)
     elif isinstance(prompt, str) and not isinstance(response, str):
         prompt = user(prompt)
-    scores = {key: as_number(value) for key, value in row.raw.items() if key not in _NAMES and _is_score(value)}
+    if not prompt_id:
+        row.note("no prompt_id: made from the prompt")
+    if not response_id:
+        row.note("no response_id: the row's number was taken")
+    if not is_unicode(prompt) or not is_unicode(response):
+        raise DropRowError(NOT_UNICODE)
+    scores = {}
+    for key, value in row.raw.items():
+        if key not in _NAMES and (_is_score(value) or key in score_columns):
+            scores[key] = float(value) if isinstance(value, bool) else as_number(value)
+            if value is not None and value != "" and math.isnan(scores[key]) and not isinstance(value, float):
+                row.change(f"{key} is no number: score set to NaN")
     extra = {key: value for key, value in row.extra().items() if key not in scores and key not in _NAMES}
     return PoolRow(
         prompt_id=prompt_id or prompt_hash(prompt),
-        response_id=row.identifier("response_id") or str(row.number),
+        response_id=response_id or str(row.number),
         prompt=prompt,
         response=response,
         scores=scores,
@@ -124,4 +147,24 @@ def _record(row: Row) -> PoolRow:
 
 
 def _is_score(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """A number, or true or false, as verifiers give them."""
+    return isinstance(value, int | float)
+
+
+def _score_columns(sample: Sequence[Mapping[str, Any]], text_only: bool) -> frozenset[str]:
+    """Columns whose values in the sample are scores, so that a null in one is a missing score.
+
+    A column of mixed kinds is none: only its numbers are scores.
+    """
+    found = []
+    for name in {name for row in sample for name in row} - set(_NAMES):
+        values = [row[name] for row in sample if row.get(name) not in (None, "")]
+        if text_only:
+            values = [float(value) if _spells_number(value) else value for value in values]
+        if values and all(map(_is_score, values)):
+            found.append(name)
+    return frozenset(found)
+
+
+def _spells_number(text: str) -> bool:
+    return text.strip().lower() == "nan" or not math.isnan(as_number(text))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from karat.data.formats import FORMATS, Format
-from karat.data.formats.anthropic import HH_RLHF_MESSAGES
+from karat.data.formats.base import Options
 from karat.data.records import is_chat, is_text, kind_of
 from karat.errors import DataError, InputError
 
@@ -18,24 +18,33 @@ MIN_SHARE = 0.5
 RESPONSE_COLUMNS = ("response", "completion")
 """Names of the one response of a pool's row."""
 
+_DEFAULT = Options()
 _CANDIDATES = 3
 _MAX_COLUMNS = 12
 
 
-def list_formats() -> tuple[tuple[str, str, str], ...]:
-    """(name, columns, description) of every format of pairs, in the order in which they are tried."""
-    return tuple((item.name, item.columns, item.description) for item in FORMATS)
+class FormatInfo(NamedTuple):
+    """What a user may know about a format; `name` is what `format=` takes."""
+
+    name: str
+    description: str
+    columns: str
 
 
-def find_format(name: str, *, hh_as: str = "text") -> Format:
+def list_formats() -> tuple[FormatInfo, ...]:
+    """Every format of pairs, in the order in which they are tried."""
+    return tuple(FormatInfo(item.name, item.description, item.columns) for item in FORMATS)
+
+
+def find_format(name: str, *, options: Options = _DEFAULT) -> Format:
     """A format by name. Raises InputError naming the ones there are."""
     for item in FORMATS:
         if item.name == name:
-            return _variant(item, hh_as)
+            return _configured(item, options)
     raise InputError(f"--format {name!r} is not known. Known: {', '.join(item.name for item in FORMATS)}.")
 
 
-def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, hh_as: str = "text") -> Format:
+def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Options = _DEFAULT) -> Format:
     """The first format that fits at least half of the sample.
 
     Args:
@@ -46,7 +55,7 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, hh_as: str = "
     counts = _counts(sample)
     for item in FORMATS:
         if sample and counts[item.name] >= MIN_SHARE * len(sample):
-            return _variant(item, hh_as)
+            return _configured(item, options)
     if sample and is_pool(sample):
         raise DataError(
             f"{where}: rows hold one response each (a pool), not pairs: {describe_columns(sample)}. "
@@ -69,10 +78,17 @@ def _is_pool_row(row: Mapping[str, Any]) -> bool:
     return has_prompt and any(is_text(row.get(name)) or is_chat(row.get(name)) for name in RESPONSE_COLUMNS)
 
 
-def _variant(item: Format, hh_as: str) -> Format:
-    if hh_as not in ("text", "messages"):
-        raise InputError(f"hh_as is {hh_as!r}; hh-rlhf is read as 'text' or as 'messages'.")
-    return HH_RLHF_MESSAGES if item.name == HH_RLHF_MESSAGES.name and hh_as == "messages" else item
+def _configured(item: Format, options: Options) -> Format:
+    """Raises InputError for weights of attributes that the format does not rate."""
+    unknown = sorted(set(options.attribute_weights) - set(item.attributes))
+    if unknown and not item.attributes:
+        rated = ", ".join(other.name for other in FORMATS if other.attributes)
+        raise InputError(f"attribute_weights: format {item.name} has no ratings to weigh; these have: {rated}.")
+    if unknown:
+        raise InputError(
+            f"attribute_weights: {unknown[0]!r} is not rated; {item.name} rates {', '.join(item.attributes)}."
+        )
+    return item.configure(options) if item.configure else item
 
 
 def _counts(sample: Sequence[Mapping[str, Any]]) -> Counter[str]:

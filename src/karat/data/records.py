@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,12 @@ ROLES = {
     "function": "tool",
 }
 """ShareGPT and other role names to those of chat templates; others stay as they are."""
+
+NOT_UNICODE = "text is not Unicode (half of a surrogate pair)"
+POSITION = "chosen_position"
+"""Key of `extra`: which of two responses in the data's order was chosen."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 SOURCE_COLUMNS = ("source", "subset", "domain")
 ANNOTATOR_COLUMNS = ("annotator", "annotator_id")
@@ -121,6 +128,11 @@ class Row:
             self.change(f"{name} is not a finite number: strength set to NaN")
         return NAN
 
+    def rating(self, name: str) -> float:
+        """The number in a column; NaN when there is none."""
+        self._read.add(name)
+        return as_number(self.raw.get(name))
+
     def pair(self, prompt: Text, chosen: Text, rejected: Text, **fields: Any) -> PreferencePair:
         """A pair with the columns that many formats share (prompt_id, source, annotator, tools).
 
@@ -133,22 +145,28 @@ class Row:
             fields |= {"label": 1.0 - label, "chosen_attributes": worse, "rejected_attributes": better}
         fields.setdefault("prompt_id", self.identifier("prompt_id") or prompt_hash(prompt, chosen, rejected))
         fields.setdefault("source", self._first_text(SOURCE_COLUMNS))
-        fields.setdefault("annotator", self._first_text(ANNOTATOR_COLUMNS))
+        fields.setdefault("annotator", next(filter(None, map(self.identifier, ANNOTATOR_COLUMNS)), ""))
         fields.setdefault("tools", self._tools())
         return PreferencePair(prompt, chosen, rejected, row=self.number, **fields)
 
     def compare(self, prompt: Text, first: Text, second: Text, better: float, **fields: Any) -> PreferencePair:
         """A pair of two responses in the data's order; better > 0: the first is preferred, < 0: the second, 0: a tie.
 
+        `extra["chosen_position"]` keeps which of the two was chosen ("first" or "second"): columns in `extra` speak of
+        that order, and a preference for a place is something to look for.
         Raises: DropRowError: `better` is NaN.
         """
         if math.isnan(better):
             raise DropRowError("the preference is no number")
-        return self.pair(prompt, first, second, label=0.5 if better == 0 else float(better > 0), **fields)
+        label = fields.pop("label", 0.5 if better == 0 else float(better > 0))
+        fields["extra"] = {**fields.get("extra", {}), POSITION: "second" if label < 0.5 else "first"}
+        return self.pair(prompt, first, second, label=label, **fields)
 
     def identifier(self, name: str) -> str:
-        """A text or whole number as text; empty when the column is not there."""
+        """A text or whole number as text; empty when the column is not there. 3.0 is 3: pandas makes floats of ids."""
         value = self.raw.get(name)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, str | int):
             return ""
         self._read.add(name)
@@ -229,15 +247,15 @@ def split_chats(
 ) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[Message, ...]]:
     """Two full chats to their shared prompt and two completions.
 
-    The prompt is the longest common run of turns, without the last turn where the chats are equal. Completions begin
-    with an assistant's turn: where the chats part at a tool's answer, the call before it belongs to the completions.
+    The prompt is the longest common run of turns. It leaves each side a turn of the assistant where one chat goes on
+    behind the other's end (or is equal to it), and the call where the chats part at a tool's answer.
     Raises: DropRowError: they part at a turn of the user or the system, so the prompts differ.
     """
     shared = 0
     limit = min(len(chosen), len(rejected))
     while shared < limit and chosen[shared] == rejected[shared]:
         shared += 1
-    if chosen == rejected and chosen and chosen[-1].role == "assistant":
+    if shared == limit and shared > 0 and chosen[shared - 1].role == "assistant":
         shared -= 1
     while shared > 0 and any(side[shared].role == "tool" for side in (chosen, rejected) if shared < len(side)):
         shared -= 1
@@ -285,6 +303,15 @@ def is_empty(text: Text) -> bool:
     if isinstance(text, str):
         return not text.strip()
     return all(not message.content.strip() for message in text)
+
+
+def is_unicode(text: Text) -> bool:
+    """False when a half of a surrogate pair stands alone (JSON can spell it): no tokenizer and no file takes that."""
+    if isinstance(text, TokenIds):
+        return True
+    if isinstance(text, str):
+        return text.isascii() or not _SURROGATE.search(text)
+    return all(is_unicode(message.content) and is_unicode(message.role) for message in text)
 
 
 # --------------------------------------------------------------------------------------------------- stable identities

@@ -6,12 +6,13 @@ A row that cannot be read comes out as `Unreadable`. A compressed file that ends
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from karat.data.account import AccountBuilder
 from karat.data.records import kind_of
@@ -42,9 +43,8 @@ def _chunks(path: Path, account: AccountBuilder) -> Iterator[bytes]:
             elif path.name.lower().endswith(".zst"):
                 import zstandard
 
-                opener = zstandard.ZstdDecompressor(
-                    max_window_size=1 << 31
-                )  # files of `zstd --long` need more than 8 MB
+                # files of `zstd --long` need more than the default 128 MB
+                opener = zstandard.ZstdDecompressor(max_window_size=1 << 31)
                 yield from _inflate(path, raw, opener.decompressobj, zstandard.ZstdError, account)
             else:
                 yield from raw
@@ -78,15 +78,29 @@ def _inflate(
         account.note(f"{_EARLY} ({path.name}: {problem})")
 
 
+def open_for_writing(path: Path, compression: str) -> BinaryIO:
+    """A new file that packs what is written to it as ".gz" or ".zst"; any other `compression` packs nothing."""
+    if compression == ".gz":
+        return cast(BinaryIO, gzip.open(path, "wb"))
+    if compression == ".zst":
+        import zstandard
+
+        return cast(BinaryIO, zstandard.open(path, "wb"))
+    return path.open("wb")
+
+
 def _lines(path: Path, account: AccountBuilder) -> Iterator[bytes]:
     """Lines with their line breaks, the byte order mark removed."""
-    rest, first = b"", True
+    parts: list[bytes] = []  # of a line that goes on; joined once, so that a line of many chunks takes linear time
+    first = True
     for chunk in _chunks(path, account):
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
+        head, *lines = chunk.split(b"\n")
+        parts.append(head)
+        for following in lines:
+            line = b"".join(parts)
             yield (line.removeprefix(_BOM) if first else line) + b"\n"
-            first = False
+            first, parts = False, [following]
+    rest = b"".join(parts)
     if rest:
         yield rest.removeprefix(_BOM) if first else rest
 
@@ -202,7 +216,7 @@ def read_csv(path: Path, account: AccountBuilder) -> Iterator[Any]:
             if fields:
                 yield _csv_row(header, fields)
     except csv.Error as error:
-        if any(reason.startswith(_EARLY) for reason, _ in account.reasons("noted")):
+        if any(reason.startswith(f"{_EARLY} ({path.name}:") for reason, _ in account.reasons("noted")):
             return
         raise DataError(f"{path}: not CSV at line {reader.line_num}: {error}. Mend the quotes there.") from error
 

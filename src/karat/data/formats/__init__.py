@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from karat.data.formats import anthropic, arena, helpsteer, own, rewardbench, toolkits, trl, ultrafeedback
-from karat.data.formats.base import Format
+from karat.data.formats.base import Format, Options
 
 FORMATS: tuple[Format, ...] = (
     own.KARAT,
@@ -19,4 +19,4 @@ FORMATS: tuple[Format, ...] = (
     trl.STANDARD,
 )
 
-__all__ = ["FORMATS", "Format"]
+__all__ = ["FORMATS", "Format", "Options"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from karat.data.formats.base import Format, absent, typed
+from karat.data.formats.base import Format, Options, absent, typed
 from karat.data.records import DropRowError, Row, is_text
 from karat.types import Message, PreferencePair
 
@@ -38,6 +38,8 @@ def _both(row: Row) -> tuple[str, str, str]:
     other, rejected = _split(row.text("rejected"), "rejected")
     if prompt != other:
         raise DropRowError("prompts differ")
+    if HUMAN in chosen or HUMAN in rejected:
+        row.note(f"a response holds {HUMAN!r}: kept as part of the response")
     return prompt, chosen, rejected
 
 
@@ -53,6 +55,10 @@ def _read_messages(row: Row) -> list[PreferencePair]:
     return [row.pair(turns, *sides)]
 
 
+def _configure(options: Options) -> Format:
+    return replace(HH_RLHF, read=_read_messages) if options.hh_as == "messages" else HH_RLHF
+
+
 HH_RLHF = Format(
     name="hh-rlhf",
     columns='chosen, rejected: text "\\n\\nHuman: ...\\n\\nAssistant: ..."',
@@ -60,5 +66,5 @@ HH_RLHF = Format(
     "makes turns of it)",
     matches=_matches,
     read=_read_text,
+    configure=_configure,
 )
-HH_RLHF_MESSAGES = replace(HH_RLHF, read=_read_messages)

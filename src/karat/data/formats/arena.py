@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,26 +24,34 @@ from karat.data.records import (
 )
 from karat.types import Message, PreferencePair
 
-_FIRST = {"a", "model_a", "response_a", "model a", "left"}
-_SECOND = {"b", "model_b", "response_b", "model b", "right"}
-_TIE = {"tie", "both_bad", "bothbad", "tie (bothbad)", "both bad", "tie (both bad)", "equal", "draw"}
+_FIRST = {"a", "model_a", "response_a", "model a", "left", "a>b"}
+_SECOND = {"b", "model_b", "response_b", "model b", "right", "b>a"}
+_TIE = {"tie", "both_bad", "bothbad", "tie (bothbad)", "both bad", "tie (both bad)", "equal", "draw", "a=b"}
 _VOTES = ("winner_model_a", "winner_model_b", "winner_tie")
-_RESPONSES = (("response_a", "response_b"), ("response_1", "response_2"), ("response1", "response2"))
+_RESPONSES = (
+    ("response_a", "response_b"),
+    ("response_A", "response_B"),
+    ("response_1", "response_2"),
+    ("response1", "response2"),
+    ("response_0", "response_1"),
+)
+_WINNERS = ("winner", "better_response_id", "label")
 _PROMPTS = ("prompt", "instruction", "question")
+_ANNOTATOR = re.compile(r"annotator_?\d+")
 
 
-def winner(row: Row, first: str, second: str) -> float:
+def winner(row: Row, column: str, first: str, second: str) -> float:
     """1: the first won, -1: the second, 0: a tie (both bad counts as one). Raises DropRowError for other values."""
-    value = row.value("winner")
+    value = row.value(column)
     text = str(value).strip().lower()
-    numbered = first[-1] == "1"  # "winner: 1" is clear beside response_1, and a guess beside response_a
-    if text in _FIRST or text == first or (numbered and text == "1"):
+    numbered = first[-1].isdigit()  # "winner: 1" is clear beside response_1, and a guess beside response_a
+    if text in _FIRST or text == first.lower() or (numbered and text == first[-1]):
         return 1.0
-    if text in _SECOND or text == second or (numbered and text == "2"):
+    if text in _SECOND or text == second.lower() or (numbered and text == second[-1]):
         return -1.0
     if text in _TIE:
         return 0.0
-    raise DropRowError(f"winner is {value!r:.40}, which names neither response nor a tie")
+    raise DropRowError(f"{column} is {value!r:.40}, which names neither response nor a tie")
 
 
 # --------------------------------------------------------------------------------------------------------- arena votes
@@ -73,7 +84,7 @@ def _read_55k(row: Row) -> list[PreferencePair]:
 
 
 def _read_140k(row: Row) -> list[PreferencePair]:
-    better = winner(row, "model_a", "model_b")
+    better = winner(row, "winner", "model_a", "model_b")
     return [_of_chats(row, row.messages("conversation_a"), row.messages("conversation_b"), better)]
 
 
@@ -91,13 +102,43 @@ def _generic_columns(row: Mapping[str, Any]) -> tuple[str, str, str] | None:
     return None
 
 
-def _read_generic(row: Row) -> list[PreferencePair]:
+def _winner_column(row: Mapping[str, Any]) -> str | None:
+    return next((name for name in _WINNERS if name in row), None)
+
+
+def _annotators(row: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in row if isinstance(name, str) and _ANNOTATOR.fullmatch(name))
+
+
+def _prompt_and_responses(row: Row) -> tuple[tuple[Message, ...], str, str]:
+    """The prompt, and the names of the columns of the two responses."""
     names = _generic_columns(row.raw)
     if names is None:
-        raise DropRowError("a prompt or one of two responses is missing")
+        raise DropRowError("a prompt or one of two responses is missing or not text")
     prompt, first, second = names
-    turns = user(row.text(prompt)) if is_text(row.raw[prompt]) else row.messages(prompt)
-    return [row.compare(turns, row.messages(first), row.messages(second), winner(row, first, second))]
+    if not is_text(row.raw[prompt]):
+        return row.messages(prompt), first, second
+    question, detail = row.text(prompt), row.text_or("input") if prompt == "instruction" else ""
+    return user(f"{question}\n{detail}" if detail else question), first, second
+
+
+def _read_generic(row: Row) -> list[PreferencePair]:
+    prompt, first, second = _prompt_and_responses(row)
+    column = _winner_column(row.raw)
+    if column is None:
+        raise DropRowError(f"none of the columns {', '.join(_WINNERS)} is there")
+    better = winner(row, column, first, second)
+    return [row.compare(prompt, row.messages(first), row.messages(second), better)]
+
+
+def _read_votes(row: Row) -> list[PreferencePair]:
+    """The label is the share of votes for the response that has more of them; a vote of 0 is half a vote for each."""
+    prompt, first, second = _prompt_and_responses(row)
+    votes = [vote for vote in (as_number(row.raw[name]) for name in _annotators(row.raw)) if not math.isnan(vote)]
+    if not votes or not set(votes) <= {0.0, 1.0, 2.0}:
+        raise DropRowError("the annotators' columns hold something other than 0, 1 and 2")
+    share = statistics.mean({1.0: 1.0, 2.0: 0.0, 0.0: 0.5}[vote] for vote in votes)
+    return [row.compare(prompt, row.messages(first), row.messages(second), share - 0.5, label=share)]
 
 
 FORMATS = (
@@ -121,10 +162,21 @@ FORMATS = (
     ),
     Format(
         name="two-responses",
-        columns="prompt (or instruction, question); response_a, response_b (or response_1, response_2; response1, "
-        "response2): text or list of messages; winner: a, b, tie, ...",
-        description="generic: two responses and which of them won",
-        matches=lambda row: _generic_columns(row) is not None and "winner" in row,
+        columns="prompt (or instruction with input, question); response_a, response_b (or response_A, response_B; "
+        "response_1, response_2; response1, response2; response_0, response_1): text or list of messages; winner (or "
+        "label, better_response_id): a, b, tie, A>B, ...",
+        description="generic, JudgeBench, PKU-SafeRLHF: two responses and which of them won; a number counts only "
+        "where the responses are numbered",
+        matches=lambda row: _generic_columns(row) is not None and _winner_column(row) is not None,
         read=_read_generic,
+    ),
+    Format(
+        name="annotator-votes",
+        columns="prompt (or instruction with input, question); response1, response2 (or the other names of "
+        "two-responses): text or list of messages; annotator1, annotator2, ...: 1, 2, or 0 for a tie",
+        description="PandaLM's test set: the label is the share of votes, a tie being half a vote for each; the votes "
+        "stay in `extra`",
+        matches=lambda row: _generic_columns(row) is not None and len(_annotators(row)) > 0,
+        read=_read_votes,
     ),
 )

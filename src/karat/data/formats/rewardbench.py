@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 from karat.data.formats.base import Format, typed
@@ -30,7 +31,10 @@ def _read_two(row: Row) -> list[PreferencePair]:
         if not all(map(is_text, texts)):
             raise DropRowError(f"column {name!r} holds a response that is not text")
         sides.append([assistant(text) for text in texts])
-    return [row.pair(prompt, chosen, rejected) for chosen in sides[0] for rejected in sides[1]]
+    pairs = [row.pair(prompt, chosen, rejected) for chosen in sides[0] for rejected in sides[1]]
+    if str(row.raw.get("subset", "")).lower() == "ties":  # its chosen responses are all right, and equally so
+        pairs += [row.compare(prompt, first, second, 0.0) for first, second in combinations(sides[0], 2)]
+    return pairs
 
 
 FORMATS = (
@@ -44,7 +48,8 @@ FORMATS = (
     Format(
         name="rewardbench2",
         columns="prompt: text; chosen, rejected: list of texts; [subset, id, num_correct, models]",
-        description="RewardBench 2: every chosen with every rejected response of a prompt",
+        description="RewardBench 2: every chosen with every rejected response of a prompt; in the subset Ties, also "
+        "every two chosen ones as a tie",
         matches=_matches_two,
         read=_read_two,
     ),

@@ -26,6 +26,7 @@ _SCORE_COLUMNS = (
     ("chosen-rating", "rejected-rating"),
     ("chosen_avg_rating", "rejected_avg_rating"),
 )
+NOT_OF_CHATS = "the prompt column is not the beginning of the chats: the chats' own prompt was taken"
 _ID_COLUMNS = (("chosen_ids", "rejected_ids"), ("chosen_input_ids", "rejected_input_ids"))
 
 
@@ -47,8 +48,11 @@ def _read_standard(row: Row) -> list[PreferencePair]:
     chosen, rejected = row.text("chosen"), row.text("rejected")
     if row.has("prompt"):
         prompt = row.text("prompt")
+        if prompt and chosen.startswith(prompt) and rejected.startswith(prompt):
+            row.note("both responses begin with the prompt: joined as they are, it stands there twice")
     else:
         prompt, chosen, rejected = split_texts(chosen, rejected)
+        row.note("no prompt column: the shared beginning of both texts up to its last line break is the prompt")
     return [row.pair(prompt, chosen, rejected, strength=strength(row))]
 
 
@@ -75,6 +79,9 @@ def _read_conversational(row: Row) -> list[PreferencePair]:
         chosen, rejected = chosen[n:], rejected[n:]
     elif not n:
         prompt, chosen, rejected = split_chats(chosen, rejected)
+    elif any(side and side[0].role in ("user", "system") for side in (chosen, rejected)):
+        prompt, chosen, rejected = split_chats(chosen, rejected)
+        row.note(NOT_OF_CHATS)
     return [row.pair(prompt, chosen, rejected, strength=strength(row))]
 
 
@@ -98,7 +105,7 @@ def _read_binarized(row: Row) -> list[PreferencePair]:
     if not any(message.role == "user" for message in prompt):  # completions only
         prompt = (*prompt, *user(question))
     elif Message("user", question) not in prompt:
-        row.note("the prompt column is not a turn of the chats: the chats' own prompt was taken")
+        row.note(NOT_OF_CHATS)
     return [row.pair(prompt, chosen, rejected, strength=strength(row))]
 
 

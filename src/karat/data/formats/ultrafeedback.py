@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
-from karat.data.formats.base import Format, typed
+from karat.data.formats.base import Format, Options, typed, weighted_sum
 from karat.data.formats.trl import strength
 from karat.data.records import DropRowError, Row, as_number, assistant, is_list, is_text, user
 from karat.types import PreferencePair
@@ -24,7 +26,8 @@ def _is_raw(row: Mapping[str, Any]) -> bool:
 
 def _ratings(completion: Mapping[str, Any]) -> dict[str, float]:
     """Ratings of the four aspects; "N/A" and missing ones are NaN. The file spells the last with "_" or "-"."""
-    annotations = completion.get("annotations") or {}
+    annotations = completion.get("annotations")
+    annotations = annotations if isinstance(annotations, Mapping) else {}
     found = {}
     for name in ASPECTS:
         entry = annotations.get(name) or annotations.get(name.replace("_", "-")) or {}
@@ -32,19 +35,27 @@ def _ratings(completion: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _read_raw(row: Row) -> list[PreferencePair]:
+def _score(completion: Mapping[str, Any], ratings: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    return weighted_sum(ratings, weights) if weights else as_number(completion.get("overall_score"))
+
+
+def _read_raw(weights: Mapping[str, float], row: Row) -> list[PreferencePair]:
+    """All pairs of a row's completions. The best one against each other one would throw away half of the judgements,
+    and would prefer the same response in every pair of a prompt."""
+    measure = "rating" if weights else "overall_score"
     prompt = user(row.text("instruction"))
     scored = []
     for item in row.items("completions"):
-        score = as_number(item.get("overall_score")) if isinstance(item, Mapping) else math.nan
-        if not isinstance(item, Mapping) or not is_text(item.get("response")) or not math.isfinite(score):
-            row.change("a completion without a response or an overall_score left out")
+        ratings = _ratings(item) if isinstance(item, Mapping) else {}
+        score = _score(item, ratings, weights) if ratings else math.nan
+        if not math.isfinite(score) or not is_text(item.get("response")):
+            row.change(f"a completion without a response or {measure} left out")
             continue
-        if score == 10 and as_number(item.get("fine-grained_score")) <= 2:
+        if not weights and score == 10 and as_number(item.get("fine-grained_score")) <= 2:
             row.note("overall_score 10 beside a fine-grained_score of at most 2 (a known mistake before December 2023)")
-        scored.append((score, assistant(item["response"]), _ratings(item)))
+        scored.append((score, assistant(item["response"]), ratings))
     if len(scored) < 2:
-        raise DropRowError("fewer than two completions with an overall_score")
+        raise DropRowError(f"fewer than two completions with a response and {measure}")
     return [
         row.compare(
             prompt,
@@ -64,15 +75,22 @@ def _read_argilla(row: Row) -> list[PreferencePair]:
     return [row.pair(user(row.text("instruction")), *sides, strength=strength(row))]
 
 
+def _configure(options: Options) -> Format:
+    return replace(RAW, read=partial(_read_raw, dict(options.attribute_weights)))
+
+
+RAW = Format(
+    name="ultrafeedback",
+    columns="instruction: text; completions: list of {response, overall_score, annotations}; [source, models]",
+    description="openbmb/UltraFeedback: all pairs of a prompt's completions by overall_score (or by "
+    "`attribute_weights`); equal scores are ties; strength is the difference; attributes are the four aspects",
+    matches=_is_raw,
+    read=partial(_read_raw, {}),
+    configure=_configure,
+    attributes=ASPECTS,
+)
 FORMATS = (
-    Format(
-        name="ultrafeedback",
-        columns="instruction: text; completions: list of {response, overall_score, annotations}; [source, models]",
-        description="openbmb/UltraFeedback: all pairs of a prompt's completions by overall_score; equal scores are "
-        "ties; strength is the difference; attributes are the four aspects",
-        matches=_is_raw,
-        read=_read_raw,
-    ),
+    RAW,
     Format(
         name="argilla",
         columns="instruction, chosen_response, rejected_response: text; [chosen_avg_rating, rejected_avg_rating]",
