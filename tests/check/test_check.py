@@ -57,6 +57,14 @@ def test_builtin_world_trains_a_reward_and_keeps_it(lm: str, tmp_path: Path) -> 
     assert "held-out pairs of built-in world" in result.lead
 
 
+def test_a_folder_that_karat_did_not_make_is_never_removed(lm: str, tmp_path: Path) -> None:
+    (tmp_path / "reward").mkdir()
+    (tmp_path / "reward" / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="holds no karat run"):
+        karat.check(out=tmp_path, model=lm)
+    assert (tmp_path / "reward" / "thesis.tex").read_text() == "mine"
+
+
 def test_users_pairs_train_within_the_time_and_say_what_was_not_checked(lm: str, pairs_file: str) -> None:
     result = karat.check(data=pairs_file, model=lm, minutes=1.0)
     assert codes(result)["RM201"] == "not checked"

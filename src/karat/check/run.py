@@ -9,7 +9,6 @@ nothing given    the built-in world: train the default reward on its pairs, eval
 from __future__ import annotations
 
 import math
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -128,7 +127,8 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
         training = replace(training, max_steps=_affordable_steps(inputs.train_pairs, config, training))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out) / "reward" if out else Path(scratch) / "reward"
-        shutil.rmtree(folder, ignore_errors=True)  # check trains anew each time; only a --reward is ever reused
+        # check trains anew each time, over its own earlier reward; train() refuses a folder that karat did not make
+        training = replace(training, overwrite=any((folder / name).exists() for name in ("karat.json", "run.json")))
         trained = train(
             inputs.train_pairs, out=folder, config=training, progress=progress, test_pairs=inputs.test_pairs or None
         )
@@ -238,6 +238,8 @@ def _lead(inputs: _Inputs, config: CheckConfig, result: Result) -> str:
     values = result.values
     what = f"The reward {config.reward}" if config.reward else "The reward trained here"
     accuracy, low, high = (values.get(name, math.nan) for name in ("accuracy", "accuracy_low", "accuracy_high"))
+    if math.isnan(accuracy):
+        return f"{what} could not be judged: no held-out pair of {inputs.name} has both scores and a decided label."
     best = max(values.get("longer_accuracy", math.nan), values.get("shorter_accuracy", math.nan), 0.5)
     return (
         f"{what} orders {accuracy:.1%} [{low:.1%}, {high:.1%}] of the held-out pairs of {inputs.name} as labelled; "
