@@ -3,7 +3,7 @@
 efficiency   useful multiply-adds of a forward pass per second, over the float32 matrix-product rate that the same
              process measures right before and after. Useful: the linear layers on unique tokens, and attention
              scores and sums for the (query, key) pairs that the mask allows; nothing masked is counted.
-flat         seconds per unique token, forward and backward, for steps of 1k to 20k tokens (packs of 8,192).
+flat         seconds per unique token, forward and backward, for steps of 1k to 20k tokens (packs of 4,096).
 scoring      G = 1 .. 64 responses to each prompt: karat's trees against transformers' own padded forward (right
              padding, sdpa, sorted by length), same weights, same scores to 1e-4.
 
@@ -27,6 +27,7 @@ from common import hh_file, matmul_gflops, write_results
 from karat.data import read_pairs
 from karat.rewards.default_model import default_model_path
 from karat.rewards.model import RewardModel, load_reward_for_training, score_trees
+from karat.rewards.protocol import TOKENS_PER_PACK
 from karat.rewards.tree import TokenTree, TreePack, pack_trees, plan_packs
 
 PADDED_BATCH = 16
@@ -72,17 +73,19 @@ def efficiency() -> None:
     reward.net.eval()
     rows = []
     for pairs in (4, 8, 16, 32):
-        pack = pack_trees(real_trees(reward, pairs))
+        trees = real_trees(reward, pairs)
+        packs = [pack_trees([trees[piece.tree] for piece in pieces]) for pieces in plan_packs(trees, TOKENS_PER_PACK)]
+        tokens = sum(pack.n_tokens for pack in packs)
         before = matmul_gflops()
         with torch.no_grad():
-            took = seconds(lambda pack=pack: reward.net(pack), 5)
+            took = seconds(lambda packs=packs: [reward.net(pack) for pack in packs], 5)
         rate = statistics.median([before, matmul_gflops()])
-        linear, attention = useful_multiply_adds(reward, pack)
+        linear, attention = np.sum([useful_multiply_adds(reward, pack) for pack in packs], axis=0)
         rows.append(
             {
                 "pairs": pairs,
-                "tokens": pack.n_tokens,
-                "tokens/s": pack.n_tokens / took,
+                "tokens": tokens,
+                "tokens/s": tokens / took,
                 "matrix products GFLOP/s": rate,
                 "useful GFLOP/s": 2 * (linear + attention) / took / 1e9,
                 "efficiency": 2 * (linear + attention) / took / 1e9 / rate,
@@ -98,7 +101,7 @@ def flat() -> None:
     reward.net.train()
 
     def step(part: list[TokenTree]) -> None:
-        for pieces in plan_packs(part, 8192):
+        for pieces in plan_packs(part, TOKENS_PER_PACK):
             reward.net(pack_trees([part[piece.tree] for piece in pieces])).sum().backward()
 
     step(trees[:4])  # not counted: first use of the weights and of the allocator
@@ -158,7 +161,7 @@ def scoring(prompts: int) -> None:
     trees = real_trees(reward, 400)
     branches = [branch for tree in trees for branch in tree.branches]
     padded_scores(plain, tokenizer, [[5] * 64] * 16, list(range(16)))  # first use, not counted
-    score_trees(reward.net, trees[:4], tokens_per_pack=4096)
+    score_trees(reward.net, trees[:4], tokens_per_pack=TOKENS_PER_PACK)
     rows = []
     for responses in (1, 2, 4, 8, 16, 32, 64):
         rng = np.random.default_rng(responses)
@@ -169,7 +172,7 @@ def scoring(prompts: int) -> None:
         sequences = [list(tree.root + branch) for tree in pool for branch in tree.branches]
         as_given = list(range(len(sequences)))
         by_length = sorted(as_given, key=lambda index, seqs=sequences: len(seqs[index]))
-        mine, scores = timed(lambda pool=pool: score_trees(reward.net, pool, tokens_per_pack=4096))
+        mine, scores = timed(lambda pool=pool: score_trees(reward.net, pool, tokens_per_pack=TOKENS_PER_PACK))
         given_s, reference = timed(lambda s=sequences, o=as_given: padded_scores(plain, tokenizer, s, o))
         sorted_s, _ = timed(lambda s=sequences, o=by_length: padded_scores(plain, tokenizer, s, o))
         difference = np.abs(np.concatenate(scores)[:, 0] - reference).max() / np.abs(reference).max()

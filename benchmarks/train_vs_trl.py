@@ -31,6 +31,7 @@ import torch
 from transformers import TrainerCallback
 
 from common import hh_file, write_results
+from karat.rewards.protocol import TOKENS_PER_PACK
 
 LR = 2e-5
 MAX_LENGTH = 512
@@ -184,7 +185,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8, help="pairs a step")
     parser.add_argument("--steps", type=int, default=6, help="steps a process, the first uncounted")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each trainer, alternating")
-    parser.add_argument("--tokens-per-pack", type=int, default=8192)
+    parser.add_argument("--tokens-per-pack", type=int, default=TOKENS_PER_PACK)
     parser.add_argument("--trl-checkpointing", action="store_true", help="TRL's default: recompute activations")
     parser.add_argument("--child", choices=["karat", "trl"], help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)

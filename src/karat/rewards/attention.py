@@ -1,7 +1,7 @@
 """Attention over packed token trees, registered with transformers under the name "karat_tree".
 
 Three back ends compute the same thing, the mask that `TreePack.may_attend` defines:
-    blocks  tree by tree: one fused call per small tree, or per root and chunk of branches of a large one (CPU default)
+    blocks  tree by tree, and in a large tree root and branches by themselves; fused calls of 128 queries (CPU default)
     flex    FlexAttention with a block mask, so that a prompt's keys are read once for all branches (CUDA default)
     dense   one explicit N x N mask; slow, the reference that tests compare with
 
@@ -13,7 +13,7 @@ use them need no code of their own here. Shapes follow transformers:
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, cast
 
 import torch
@@ -26,6 +26,9 @@ from karat.rewards.tree import Block, TreePack
 
 NAME = "karat_tree"
 Backend = Literal["blocks", "flex", "dense"]
+
+CHUNK_QUERIES = 128
+"""Queries of one attention call: more are computed and masked, fewer are small matrix products."""
 
 
 def tree_attention(
@@ -75,24 +78,68 @@ def _repeat_heads(tensor: Tensor, heads: int) -> Tensor:
 def _by_blocks(
     query: Tensor, key: Tensor, value: Tensor, tree: TreePack, scale: float, window: int, softcap: float
 ) -> Tensor:
-    # split() and not slices: its backward is one concatenation, a slice's is a full-sized zero tensor each.
-    sizes = [block.stop - block.start for block in tree.blocks]
     heads = query.shape[1]
-    queries = torch.split(query, sizes, dim=2)
-    keys = [_repeat_heads(part, heads) for part in torch.split(key, sizes, dim=2)]
-    values = [_repeat_heads(part, heads) for part in torch.split(value, sizes, dim=2)]
-    outs = []
-    root = 0  # index of the block that holds the root of the current tree
-    for index, block in enumerate(tree.blocks):
-        keys_here, values_here = keys[index], values[index]
-        if block.root_tokens:
-            keys_here = torch.cat((keys[root], keys_here), dim=2)
-            values_here = torch.cat((values[root], values_here), dim=2)
-        else:
-            root = index
-        mask = _block_mask(tree, index, block, window, query.dtype)
-        outs.append(_attend(queries[index], keys_here, values_here, mask, scale, softcap))
-    return torch.cat(outs, dim=2)
+    attend = partial(_attend, scale=scale, softcap=softcap)
+    masks = [_block_mask(tree, index, block, window, query.dtype) for index, block in enumerate(tree.blocks)]
+    out: Tensor = _Blocks.apply(  # type: ignore[no-untyped-call]
+        query, _repeat_heads(key, heads), _repeat_heads(value, heads), tree.blocks, masks, attend
+    )
+    return out
+
+
+class _Blocks(torch.autograd.Function):
+    """Attention block by block, a chunk of queries at a time, each over the keys up to its own end.
+
+    Chunks make the work follow the causal triangle instead of its square. Their keys overlap, so the gradients are
+    summed in place here: autograd would build a pack-sized tensor of zeros for every slice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        blocks: tuple[Block, ...],
+        masks: list[Tensor],
+        attend: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        out = torch.empty_like(query)
+        ctx.chunks = []
+        ctx.like = (query, key, value)
+        needs_grad = any(ctx.needs_input_grad)
+        for block, mask in zip(blocks, masks, strict=True):
+            keys, values = _keys_of(key, block), _keys_of(value, block)
+            for start in range(block.start, block.stop, CHUNK_QUERIES):
+                stop = min(start + CHUNK_QUERIES, block.stop)
+                n_keys = block.root_tokens + stop - block.start
+                views = (query[:, :, start:stop], keys[:, :, :n_keys], values[:, :, :n_keys])
+                rows = mask[start - block.start : stop - block.start, :n_keys]
+                with torch.set_grad_enabled(needs_grad):
+                    inputs = [view.detach().requires_grad_(needs_grad) for view in views]
+                    part = attend(inputs[0], inputs[1], inputs[2], rows)
+                out[:, :, start:stop] = part.detach()
+                if needs_grad:
+                    ctx.chunks.append((block, start, stop, inputs, part))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        grad_query, grad_key, grad_value = (torch.zeros_like(tensor) for tensor in ctx.like)
+        for block, start, stop, inputs, part in ctx.chunks:
+            of_query, *of_keys = torch.autograd.grad(part, inputs, grad_out[:, :, start:stop])
+            grad_query[:, :, start:stop] = of_query
+            for total, piece in zip((grad_key, grad_value), of_keys, strict=True):
+                total[:, :, block.root_start : block.root_stop] += piece[:, :, : block.root_tokens]
+                total[:, :, block.start : stop] += piece[:, :, block.root_tokens :]
+        return grad_query, grad_key, grad_value, None, None, None
+
+
+def _keys_of(tensor: Tensor, block: Block) -> Tensor:
+    """The keys (or values) that a block sees: its root's and its own; a view where they lie side by side."""
+    if block.root_stop == block.start or not block.root_tokens:
+        return tensor[:, :, block.start - block.root_tokens : block.stop]
+    return torch.cat((tensor[:, :, block.root_start : block.root_stop], tensor[:, :, block.start : block.stop]), dim=2)
 
 
 def _block_mask(tree: TreePack, index: int, block: Block, window: int, dtype: torch.dtype) -> Tensor:

@@ -15,11 +15,11 @@ import numpy as np
 
 from karat.errors import InputError
 from karat.rewards.groups import Group
-from karat.rewards.protocol import Reward
+from karat.rewards.protocol import TOKENS_PER_PACK, Reward
 from karat.types import NAN, Message, Score, Text, TokenIds
 
 
-def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = 8192) -> Reward:
+def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS_PER_PACK) -> Reward:
     """The reward that a text names.
 
     Args:

@@ -28,6 +28,7 @@ from karat.errors import InputError, ModelError, ResourceError
 from karat.rewards.backbone import RewardNet, load_network
 from karat.rewards.encoding import Encoded, Encoder, EncodingPolicy
 from karat.rewards.groups import Group
+from karat.rewards.protocol import TOKENS_PER_PACK
 from karat.rewards.tree import TokenTree, pack_trees, plan_packs
 from karat.types import NAN, Score
 
@@ -57,7 +58,7 @@ class RewardModel:
         name: str,
         head_names: Sequence[str] = ("reward",),
         manifest: Mapping[str, Any] | None = None,
-        tokens_per_pack: int = 8192,
+        tokens_per_pack: int = TOKENS_PER_PACK,
     ) -> None:
         self.net = net
         self.model = model
@@ -69,7 +70,7 @@ class RewardModel:
 
     @classmethod
     def load(
-        cls, path: str, *, max_length: int = 0, tokens_per_pack: int = 8192, device: str | None = None
+        cls, path: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS_PER_PACK, device: str | None = None
     ) -> RewardModel:
         """Read a folder or hub name.
 

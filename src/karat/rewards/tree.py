@@ -19,9 +19,9 @@ from torch import Tensor
 
 from karat.errors import InputError
 
-WHOLE_TREE_TOKENS = 320
+WHOLE_TREE_TOKENS = 192
 """Up to this many tokens a tree is one attention call: fewer calls are worth the masked half that they compute."""
-CHUNK_TOKENS = 192
+CHUNK_TOKENS = 128
 """Short branches of a larger tree share one attention call up to about this many query tokens."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from karat.errors import InputError
+from karat.rewards.protocol import TOKENS_PER_PACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,9 @@ class ScoreConfig:
         default=0,
         metadata={"help": "Longest prompt + response, tokens; 0: as in training (else 2048). Longer: oldest turns go."},
     )
-    tokens_per_pack: int = field(default=8192, metadata={"help": "Most tokens in one forward pass; bounds the memory."})
+    tokens_per_pack: int = field(
+        default=TOKENS_PER_PACK, metadata={"help": "Most tokens in one forward pass; bounds the memory."}
+    )
     rows_per_chunk: int = field(
         default=512, metadata={"help": "Rows held in memory and written at once; a resume restarts here."}
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from karat.errors import InputError
+from karat.rewards.protocol import TOKENS_PER_PACK
 
 LossName = Literal["bt", "margin", "strength", "robust"]
 
@@ -64,7 +65,9 @@ class TrainConfig:
     gradient_checkpointing: bool = option(
         False, "Recompute activations in the backward pass: less memory, a third more time."
     )
-    tokens_per_pack: int = option(8192, "Most tokens in one forward pass; bounds the memory whatever the step's size.")
+    tokens_per_pack: int = option(
+        TOKENS_PER_PACK, "Most tokens in one forward pass; bounds the memory whatever the step's size."
+    )
     test_fraction: float = option(0.1, "Share of prompts held out for the evaluation; 0: none.")
     test_data: str = option("", "Pairs to evaluate on instead of a held-out share.")
     split_by: Literal["prompt", "source"] = option("prompt", "What is never on both sides of the split.")
