@@ -43,19 +43,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def hh_split(pairs: Sequence[PreferencePair]) -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
+def hh_split(
+    pairs: Sequence[PreferencePair], n_train: int = HH_TRAIN
+) -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
     """The training and test pairs of the benchmark."""
     from karat.data import split_pairs
 
     train, test = split_pairs(pairs, test_fraction=HH_TEST_SHARE, seed=HH_SPLIT_SEED)
-    order = np.random.default_rng(HH_SPLIT_SEED).permutation(len(train))[:HH_TRAIN]
+    order = np.random.default_rng(HH_SPLIT_SEED).permutation(len(train))[:n_train]
     return tuple(train[index] for index in sorted(order)), tuple(test)
 
 
-def hh_pairs() -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
+def hh_pairs(n_train: int) -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
     from karat.data import read_pairs
 
-    return hh_split(read_pairs(str(hh_file())).pairs)
+    return hh_split(read_pairs(str(hh_file())).pairs, n_train)
 
 
 def read_zst(name: str) -> list[dict[str, Any]]:
@@ -67,14 +69,14 @@ def read_zst(name: str) -> list[dict[str, Any]]:
 def ukp_pairs() -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
     """Strict pairs of all but four debates, and of those four; both stances of a debate stay on one side."""
     arguments = {row["id"]: row for row in read_zst("arguments.jsonl.zst")}
-    titles = {row["topic"]: row["title"] for row in read_zst("pairs_full.jsonl.zst")}
+    titles = {debate_of(row["topic"]): row["title"] for row in read_zst("pairs_full.jsonl.zst")}
     by_topic: dict[str, list[PreferencePair]] = defaultdict(list)
     for number, row in enumerate(read_zst("pairs_strict_labels.jsonl.zst")):
         first, second = row["id"].split("_")
         better, worse = (first, second) if row["label"] == "a1" else (second, first)
         topic = row["topic"]
         stance = arguments[better]["stance"]
-        prompt = f"Debate: {titles[topic]}\nStance: {stance}\nArgument:"
+        prompt = f"Debate: {titles[debate_of(topic)]}\nStance: {stance}\nArgument:"
         by_topic[topic].append(
             PreferencePair(
                 prompt,
@@ -114,8 +116,9 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training options")
     parser.add_argument("--label", default="", help="names the rows; results are kept by it")
     parser.add_argument("--dev", action="store_true", help="judge on a share of the training prompts, for choosing")
+    parser.add_argument("--train-pairs", type=int, default=HH_TRAIN, help="hh: training pairs")
     arguments = parser.parse_args()
-    train, test = hh_pairs() if arguments.data == "hh" else ukp_pairs()
+    train, test = hh_pairs(arguments.train_pairs) if arguments.data == "hh" else ukp_pairs()
     if arguments.dev:
         from karat.data import split_pairs
 

@@ -31,7 +31,7 @@ import torch
 from transformers import TrainerCallback
 
 from common import hh_file, write_results
-from karat.rewards.protocol import TOKENS_PER_PACK
+from karat.types import TOKENS_PER_PACK
 
 LR = 2e-5
 MAX_LENGTH = 512

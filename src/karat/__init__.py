@@ -1,14 +1,26 @@
 """karat: how far a reward can be trusted.
 
-Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.score(...)`; each is a command of the same name.
+Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.score(...)`, `karat.stress(...)`; each is a command of
+the same name.
 """
 
 from __future__ import annotations
 
-from karat import check, score, train
+from karat import check, score, stress, train
 from karat.errors import KaratError
 from karat.types import Finding, Message, PreferencePair, Result
 
 __version__ = "0.1.0"
 
-__all__ = ["Finding", "KaratError", "Message", "PreferencePair", "Result", "__version__", "check", "score", "train"]
+__all__ = [
+    "Finding",
+    "KaratError",
+    "Message",
+    "PreferencePair",
+    "Result",
+    "__version__",
+    "check",
+    "score",
+    "stress",
+    "train",
+]

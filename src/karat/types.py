@@ -12,6 +12,10 @@ from typing import Any, Literal
 
 NAN = math.nan
 
+TOKENS_PER_PACK = 4096
+"""Default budget of one forward pass: enough to fill the matrix products, and its activations stay near the caches.
+Here because options name it as well as the layers that compute, and options load nothing else."""
+
 
 # ------------------------------------------------------------------------------------------------------------ text
 @dataclass(frozen=True, slots=True)

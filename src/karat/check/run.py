@@ -21,10 +21,10 @@ import numpy as np
 from karat.check.config import CheckConfig
 from karat.check.gold import gold_findings
 from karat.data import read_pairs
+from karat.data.account import account_table
 from karat.errors import InputError
 from karat.rewards import load_reward
 from karat.train import TrainConfig, evaluate_reward, train
-from karat.train.run import account_table
 from karat.types import Account, Finding, PreferencePair, Result, Table
 from karat.worlds import World, load_default_world
 

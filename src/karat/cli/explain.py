@@ -18,9 +18,10 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
     from karat.check import gold
     from karat.score import run as score
+    from karat.stress import findings as stress
     from karat.train import evaluation
 
-    return {**evaluation.EXPLANATIONS, **gold.EXPLANATIONS, **score.EXPLANATIONS}
+    return {**evaluation.EXPLANATIONS, **gold.EXPLANATIONS, **score.EXPLANATIONS, **stress.EXPLANATIONS}
 
 
 def explain(

@@ -13,6 +13,7 @@ from karat.cli.explain import explain
 from karat.cli.failures import WRONG_USE
 from karat.cli.output import write_out
 from karat.cli.score import score
+from karat.cli.stress import stress
 from karat.cli.train import train
 
 app = new_app()
@@ -38,7 +39,7 @@ def karat(
         raise typer.Exit(WRONG_USE)
 
 
-for command in (check, train, score, explain):
+for command in (check, train, score, stress, explain):
     add_command(app, command)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from karat.data.records import canonical_bytes
-from karat.types import Account, AccountEntry, PoolRow, PreferencePair
+from karat.types import Account, AccountEntry, PoolRow, PreferencePair, Table
 
 FIRST_ROWS = 5
 """How many row numbers an entry keeps: enough to look some up, few enough to print."""
@@ -77,3 +77,12 @@ class AccountBuilder:
         item.count += 1
         if row is not None and len(item.first_rows) < FIRST_ROWS and row not in item.first_rows:
             item.first_rows.append(row)
+
+
+def account_table(account: Account) -> Table:
+    """What reading and encoding dropped, changed or noted."""
+    rows = tuple(
+        (entry.action, entry.reason, entry.count, ", ".join(map(str, entry.first_rows))) for entry in account.entries
+    )
+    note = f"{account.rows_read} rows read from {account.source} as {account.format}; {account.records} records."
+    return Table("account", "What happened to the rows", ("action", "reason", "count", "first rows"), rows, note)

@@ -187,10 +187,52 @@ def losses(name: str, loss_S: Sequence[float]) -> Plot | None:
     return _render(name, draw, alt, caption, height_in=2.5)
 
 
+def over_optimisation(table: Table) -> Plot | None:
+    """Proxy and gold gained against the distance from the reference policy, with their bands."""
+    columns = _numbers(table, ("kl", "proxy"), ("n", "proxy_low", "proxy_high", "gold", "gold_low", "gold_high"))
+    if columns is None or len(columns["kl"]) < 2:
+        return None
+    distance = [math.sqrt(max(kl, 0.0)) for kl in columns["kl"]]
+    gold = [value for value in columns.get("gold", []) if math.isfinite(value)]
+
+    def draw(axes: Any) -> None:
+        series = (("proxy", _BASELINE, (0, (4, 2)), "proxy"), ("gold", _SERIES, "-", "gold"))
+        for name, colour, line, label in series:
+            if name not in columns or not any(map(math.isfinite, columns[name])):
+                continue
+            axes.plot(distance, columns[name], color=colour, ls=line, marker="o", ms=3, label=label)
+            axes.fill_between(distance, columns[f"{name}_low"], columns[f"{name}_high"], color=colour, alpha=0.18, lw=0)
+        if gold:
+            top = max(range(len(distance)), key=lambda row: _or_least(columns["gold"][row]))
+            axes.axvline(distance[top], color=_MUTED, ls=(0, (2, 3)), lw=0.9)
+        axes.set_xlabel("distance from the reference policy, sqrt(KL in nats)")
+        axes.set_ylabel("gain over the reference, SD")
+        axes.legend(loc="upper left")
+        above = axes.secondary_xaxis("top")
+        shown = [row for row, n in enumerate(columns["n"]) if n == 1 or math.log2(n).is_integer()]
+        above.set_xticks([distance[row] for row in shown], [f"{columns['n'][row]:.0f}" for row in shown])
+        above.set_xlabel("best of n")
+
+    spoken = [
+        f"n {n:.0f}: proxy {format_number(proxy)}" + (f", gold {format_number(columns['gold'][row])}" if gold else "")
+        for row, (n, proxy) in enumerate(zip(columns["n"], columns["proxy"], strict=True))
+    ]
+    alt = f"Gain of proxy and gold by best of n: {'; '.join(spoken)}."
+    caption = (
+        "Dashed: the proxy that chooses. Line: the gold. Bands: 95 %, over prompts. Dotted: where the gold is highest."
+    )
+    return _render(table.name, draw, alt, caption if gold else "The proxy; no gold was named.", height_in=3.5)
+
+
+def _or_least(value: float) -> float:
+    return value if math.isfinite(value) else -math.inf
+
+
 FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {
     "reliability": reliability,
     "accuracy_by_source": accuracy_by_slice,
     "accuracy_by_length_gap": accuracy_by_slice,
+    "best_of_n": over_optimisation,
 }
 """Table name -> the figure drawn beside it."""
 

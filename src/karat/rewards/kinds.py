@@ -15,8 +15,8 @@ import numpy as np
 
 from karat.errors import InputError
 from karat.rewards.groups import Group
-from karat.rewards.protocol import TOKENS_PER_PACK, Reward
-from karat.types import NAN, Message, Score, Text, TokenIds
+from karat.rewards.protocol import Reward
+from karat.types import NAN, TOKENS_PER_PACK, Message, Score, Text, TokenIds
 
 
 def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS_PER_PACK) -> Reward:

@@ -28,9 +28,8 @@ from karat.errors import InputError, ModelError, ResourceError
 from karat.rewards.backbone import RewardNet, load_network
 from karat.rewards.encoding import Encoded, Encoder, EncodingPolicy
 from karat.rewards.groups import Group
-from karat.rewards.protocol import TOKENS_PER_PACK
 from karat.rewards.tree import TokenTree, pack_trees, plan_packs
-from karat.types import NAN, Score
+from karat.types import NAN, TOKENS_PER_PACK, Score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -8,9 +8,6 @@ from typing import Protocol, runtime_checkable
 from karat.rewards.groups import Group
 from karat.types import Score
 
-TOKENS_PER_PACK = 4096
-"""Default budget of one forward pass: enough to fill the matrix products, and its activations stay near the caches."""
-
 
 @runtime_checkable
 class Reward(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from karat.errors import InputError
-from karat.rewards.protocol import TOKENS_PER_PACK
+from karat.types import TOKENS_PER_PACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from karat.errors import InputError
-from karat.rewards.protocol import TOKENS_PER_PACK
+from karat.types import TOKENS_PER_PACK
 
 LossName = Literal["bt", "margin", "strength", "robust"]
 

@@ -14,6 +14,7 @@ import torch
 from transformers import TrainingArguments, set_seed
 
 from karat.data import PairData, fingerprint, read_pairs, split_pairs
+from karat.data.account import account_table
 from karat.errors import DataError, InputError, ResourceError
 from karat.rewards.backbone import decoder_layers, without_frozen_layers
 from karat.rewards.default_model import default_model_provenance
@@ -345,15 +346,6 @@ def _provenance(
         "template_hash": reward.encoder.hash(),
         "versions": versions(),
     }
-
-
-def account_table(account: Account) -> Table:
-    """What reading and encoding dropped, changed or noted."""
-    rows = tuple(
-        (entry.action, entry.reason, entry.count, ", ".join(map(str, entry.first_rows))) for entry in account.entries
-    )
-    note = f"{account.rows_read} rows read from {account.source} as {account.format}; {account.records} pairs."
-    return Table("account", "What happened to the rows", ("action", "reason", "count", "first rows"), rows, note)
 
 
 def loss_table(losses: Sequence[float]) -> Table:

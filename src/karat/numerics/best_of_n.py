@@ -1,0 +1,298 @@
+"""Best of n from one pool of samples: what the response with the highest proxy is worth, for every n at once.
+
+Axes: P prompts, G responses of a prompt (NaN in the proxy: no response there), N values of n, B bootstrap draws.
+
+The mean gold of the best of n of G samples, over all C(G, n) subsets, is a weighted mean over the responses sorted by
+the proxy: the i-th lowest has weight C(i-1, n-1) / C(G, n) (Nakano et al. 2021, arXiv 2112.09332; Gao et al. 2022,
+arXiv 2210.10760). It is unbiased for every n <= G; equal proxies share their weights, which is the mean over random tie
+breaking. Prompts are the units of the bootstrap: responses to one prompt are not independent statements.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import gammaln, ndtr, stdtrit
+from scipy.stats import poisson
+
+from karat.errors import InputError
+from karat.numerics.validation import cluster_codes, require_share
+
+MIN_EFFECTIVE = 10.0
+"""Responses with gold, in effective number over all prompts, below which a point of the gold curve is undefined."""
+POISSON_TAIL = 1e-3
+"""Largest share of a Poisson's draws that may exceed the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMatrix:
+    """Scores by prompt: rows of responses, sorted by the proxy, NaN at the end where a prompt has fewer.
+
+    Attributes:
+        proxy_PG: ascending in each row; no infinite value.
+        value_PG: the other score (gold) of the same responses; NaN where it is missing.
+        size_P: responses of each prompt.
+        order_PG: index into the arrays that were given, -1 where there is no response.
+    """
+
+    proxy_PG: np.ndarray
+    value_PG: np.ndarray
+    size_P: np.ndarray
+    order_PG: np.ndarray
+
+    @property
+    def n_prompts(self) -> int:
+        return len(self.size_P)
+
+    def take(self, prompts: np.ndarray) -> PoolMatrix:
+        """Some of the prompts, without the columns that none of them fills."""
+        width = int(self.size_P[prompts].max(initial=0))
+        return PoolMatrix(
+            self.proxy_PG[prompts, :width],
+            self.value_PG[prompts, :width],
+            self.size_P[prompts],
+            self.order_PG[prompts, :width],
+        )
+
+
+def pool_matrix(proxy_R: ArrayLike, value_R: ArrayLike, prompt_R: ArrayLike) -> PoolMatrix:
+    """Responses in long form to rows by prompt; responses without a proxy are left out.
+
+    Args:
+        proxy_R: the score that selects, shape (R,); NaN: missing.
+        value_R: the score that is averaged, shape (R,); NaN: missing.
+        prompt_R: prompt of each response, any sortable names.
+    Raises: InputError: an infinite score, or lengths that differ.
+    """
+    proxy, value = np.asarray(proxy_R, np.float64), np.asarray(value_R, np.float64)
+    if proxy.ndim != 1 or proxy.shape != value.shape:
+        raise InputError(f"proxy {proxy.shape} and value {value.shape}: give one of each per response.")
+    for name, score in (("proxy", proxy), ("gold", value)):
+        if np.isinf(score).any():
+            first = int(np.flatnonzero(np.isinf(score))[0])
+            raise InputError(
+                f"{name}: {int(np.isinf(score).sum())} of {score.size} scores are infinite (first: response {first}). "
+                "Mark failed scores as missing (NaN), and score in float32."
+            )
+    kept = np.flatnonzero(~np.isnan(proxy))
+    code, n_prompts = cluster_codes(np.asarray(prompt_R)[kept], kept.size)
+    by_prompt = kept[np.lexsort((kept, proxy[kept], code))]
+    size = np.bincount(code, minlength=n_prompts)
+    row = np.repeat(np.arange(n_prompts), size)
+    column = np.arange(kept.size) - np.repeat(np.cumsum(size) - size, size)
+    shape = (n_prompts, int(size.max(initial=0)))
+    order = np.full(shape, -1)
+    order[row, column] = by_prompt
+    is_there = order >= 0
+    return PoolMatrix(np.where(is_there, proxy[order], np.nan), np.where(is_there, value[order], np.nan), size, order)
+
+
+def best_of_n_weight(n_responses: int, n_N: ArrayLike) -> np.ndarray:
+    """Chance that the i-th lowest of G is the best of n of them: C(i-1, n-1) / C(G, n), shape (N, G).
+
+    Raises: InputError: an n below 1 or above G.
+    """
+    n = np.atleast_1d(np.asarray(n_N, dtype=np.float64))
+    if n.size and not (n.min() >= 1 and n.max() <= n_responses):
+        raise InputError(f"n from {n.min():g} to {n.max():g}, with {n_responses} responses: n is 1 to the pool's size.")
+    rank, column = np.arange(1.0, n_responses + 1), n[:, None]
+    with np.errstate(invalid="ignore"):
+        log_weight = (
+            gammaln(rank) - gammaln(column) - gammaln(rank - column + 1)
+            - (gammaln(n_responses + 1) - gammaln(column + 1) - gammaln(n_responses - column + 1))
+        )  # fmt: skip
+        return np.where(rank >= column, np.exp(log_weight), 0.0)
+
+
+def share_ties(proxy_PG: np.ndarray, value_PG: np.ndarray) -> np.ndarray:
+    """Values with those of equal proxies replaced by their mean; rows sorted by the proxy, NaN proxies last."""
+    starts_PG = np.ones(proxy_PG.shape, bool)
+    starts_PG[:, 1:] = proxy_PG[:, 1:] != proxy_PG[:, :-1]  # NaN differs from NaN: each its own class
+    if starts_PG.all():
+        return value_PG
+    label = np.cumsum(starts_PG.ravel()) - 1
+    mean = np.bincount(label, weights=value_PG.ravel()) / np.bincount(label)
+    return np.asarray(mean[label].reshape(value_PG.shape))
+
+
+def best_of_n_by_prompt(pool: PoolMatrix, value_PG: np.ndarray, n_N: ArrayLike) -> np.ndarray:
+    """Unbiased mean of `value_PG` at the best of n by the proxy, for each prompt and n, shape (P, N).
+
+    Args:
+        pool: sorted by the proxy; every prompt has at least max(n) responses.
+        value_PG: aligned with the pool, finite wherever there is a response.
+    Raises: InputError: a prompt has fewer responses than the largest n.
+    """
+    n = np.atleast_1d(np.asarray(n_N))
+    out_PN = np.empty((pool.n_prompts, n.size))
+    shared_PG = share_ties(pool.proxy_PG, value_PG)
+    for size in np.unique(pool.size_P):
+        rows = np.flatnonzero(pool.size_P == size)
+        out_PN[rows] = shared_PG[rows, :size] @ best_of_n_weight(int(size), n).T
+    return out_PN
+
+
+def largest_n(size_P: ArrayLike) -> int:
+    """The n for which n times the prompts that have n responses is largest: how far a pool of unequal groups goes.
+
+    A curve over n must rest on the same prompts throughout, or it would show the change of prompts; a large n drops
+    the prompts with fewer responses. For equal groups this is their size; 0 for no prompts.
+    """
+    size = np.sort(np.asarray(size_P))[::-1]
+    return int(size[np.argmax(size * np.arange(1, size.size + 1))]) if size.size else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A mean over prompts for each n, with its bootstrap draws.
+
+    Attributes:
+        n_N: values of n, ascending.
+        mean_N: the estimate; NaN where it is undefined.
+        low_N, high_N: ends of the pointwise interval.
+        draw_BN: the same statistic of each bootstrap draw of prompts; a paired draw for curves of one call.
+        effective_N: effective number of responses that the estimate rests on (Kish), over all prompts.
+        n_prompts: prompts used.
+    """
+
+    n_N: np.ndarray
+    mean_N: np.ndarray
+    low_N: np.ndarray
+    high_N: np.ndarray
+    draw_BN: np.ndarray
+    effective_N: np.ndarray
+    n_prompts: int
+
+
+def prompt_draws(n_prompts: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each prompt occurs in each bootstrap draw, shape (B, P). Share it between curves to pair them."""
+    return rng.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=resamples).astype(np.float64)
+
+
+def best_of_n_curve(
+    pool: PoolMatrix, n_N: ArrayLike, count_BP: np.ndarray, *, of_proxy: bool = False, level: float = 0.95
+) -> Curve:
+    """The mean gold (or proxy) of the best of n by the proxy, over prompts, with bootstrap intervals.
+
+    Where gold is missing for some responses, the estimate is sum(weight * gold) / sum(weight) over those that have it:
+    right where gold is missing without regard to its value. A point that rests on fewer than MIN_EFFECTIVE effective
+    responses with gold is NaN.
+
+    Args:
+        pool: every prompt has at least max(n) responses.
+        count_BP: from `prompt_draws`.
+        of_proxy: average the proxy itself.
+        level: of the pointwise intervals, in (0, 1).
+    """
+    value_PG = pool.proxy_PG if of_proxy else pool.value_PG
+    is_known_PG = ~np.isnan(value_PG)
+    filled_PG = np.where(is_known_PG, value_PG, 0.0)
+    n = np.atleast_1d(np.asarray(n_N))
+    total_PN = best_of_n_by_prompt(pool, filled_PG, n)
+    is_whole = bool(np.all(is_known_PG.sum(axis=1) == pool.size_P))
+    weight_PN = np.ones_like(total_PN) if is_whole else best_of_n_by_prompt(pool, is_known_PG.astype(np.float64), n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_N = total_PN.sum(axis=0) / weight_PN.sum(axis=0)
+        draw_BN = (count_BP @ total_PN) / (len(total_PN) if is_whole else count_BP @ weight_PN)
+        effective_N = weight_PN.sum(axis=0) ** 2 / _squared_weight(pool, is_known_PG, n)
+    if not is_whole:
+        undefined = ~(effective_N >= MIN_EFFECTIVE)
+        mean_N[undefined], draw_BN[:, undefined] = np.nan, np.nan
+    low_N, high_N = percentile_ends(draw_BN, pool.n_prompts, level=level)
+    return Curve(
+        n_N=n, mean_N=mean_N, low_N=low_N, high_N=high_N, draw_BN=draw_BN, effective_N=effective_N,
+        n_prompts=pool.n_prompts,
+    )  # fmt: skip
+
+
+def _squared_weight(pool: PoolMatrix, is_known_PG: np.ndarray, n_N: np.ndarray) -> np.ndarray:
+    """Sum over prompts and known responses of the squared weight, shape (N,)."""
+    total_N = np.zeros(n_N.size)
+    for size in np.unique(pool.size_P):
+        rows = np.flatnonzero(pool.size_P == size)
+        total_N += best_of_n_weight(int(size), n_N) ** 2 @ is_known_PG[rows, :size].sum(axis=0)
+    return total_N
+
+
+def percentile_ends(draw_BN: np.ndarray, n_units: int, *, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the bootstrap percentile interval, expanded for few units (Hesterberg 2015, arXiv 1411.5279).
+
+    The plain interval is too narrow by sqrt((U-1)/U) and by the normal's quantile in place of Student's; the quantiles
+    ndtr(-+ sqrt(U/(U-1)) t_{U-1}) repair both. NaN where a draw is undefined, or with fewer than two units.
+    """
+    require_share("level", level)
+    if n_units < 2:
+        nothing = np.full(draw_BN.shape[1:], np.nan)
+        return nothing, nothing.copy()
+    reach = math.sqrt(n_units / (n_units - 1)) * float(stdtrit(n_units - 1, 0.5 + level / 2))
+    # a drawn value at each end, never between two: an optimum may be infinite in some draws
+    low, high = np.quantile(draw_BN, [ndtr(-reach), ndtr(reach)], axis=0, method="inverted_cdf")
+    return low, high
+
+
+# ------------------------------------------------------------------------------------------------ win rate, variants
+def win_rate_by_prompt(pool: PoolMatrix, n_N: ArrayLike, rng: np.random.Generator) -> np.ndarray:
+    """Chance that the best of n by the proxy has more gold than one further sample; ties one half. Shape (P, N).
+
+    Exact over all choices of n + 1 of the G responses. With the pick at rank i, every higher rank is outside its n, and
+    a lower one is outside with chance 1 - (n-1)/(i-1); the further sample is any of the G - n outside. NaN for n = G,
+    and for prompts with a missing gold. Equal proxies are put in random order, which leaves the mean unbiased.
+    """
+    n = np.atleast_1d(np.asarray(n_N, dtype=np.float64))
+    out_PN = np.full((pool.n_prompts, n.size), np.nan)
+    for prompt, size in enumerate(pool.size_P):
+        gold = pool.value_PG[prompt, :size]
+        if np.isnan(gold).any() or size < 2:
+            continue
+        gold = gold[np.lexsort((rng.random(size), pool.proxy_PG[prompt, :size]))]
+        wins_GG = (gold[:, None] > gold) + 0.5 * (gold[:, None] == gold)
+        lower = np.tril(wins_GG, -1).sum(axis=1)
+        higher = np.triu(wins_GG, 1).sum(axis=1)
+        rank = np.arange(size)  # i - 1
+        outside_NG = 1 - (n[:, None] - 1) / np.maximum(rank, 1)
+        wins_NG = np.where(rank >= n[:, None] - 1, higher + lower * outside_NG, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out_PN[prompt] = (best_of_n_weight(int(size), n) * wins_NG).sum(axis=1) / (size - n)
+    return out_PN
+
+
+def soft_best_of_n_by_prompt(
+    pool: PoolMatrix, value_PG: np.ndarray, n_N: ArrayLike, *, temperature: float, rng: np.random.Generator,
+    repeats: int = 64,
+) -> np.ndarray:  # fmt: skip
+    """Mean of a value at soft best of n: one of n samples, with chance proportional to exp(proxy / temperature).
+
+    Choosing by softmax is taking the largest of proxy + temperature * Gumbel noise, so the exact estimator serves on
+    the perturbed proxy; unbiased, averaged over `repeats` perturbations. (Verdun et al. 2025, arXiv 2505.03156.)
+
+    Args:
+        temperature: above 0, in the unit of the proxy. Near 0 it is best of n; large, a random one of the n.
+    Returns: shape (P, N).
+    """
+    if not temperature > 0:
+        raise InputError(f"temperature = {temperature}: must be above 0; best of n itself is the limit at 0.")
+    n = np.atleast_1d(np.asarray(n_N))
+    total_PN = np.zeros((pool.n_prompts, n.size))
+    for _ in range(repeats):
+        noisy_PG = pool.proxy_PG + temperature * rng.gumbel(size=pool.proxy_PG.shape)
+        order_PG = np.argsort(noisy_PG, axis=1)  # NaN stays last
+        moved = PoolMatrix(np.take_along_axis(noisy_PG, order_PG, axis=1), value_PG, pool.size_P, pool.order_PG)
+        total_PN += best_of_n_by_prompt(moved, np.take_along_axis(value_PG, order_PG, axis=1), n)
+    return total_PN / repeats
+
+
+def best_of_poisson_weight(mu_T: ArrayLike, max_n: int) -> np.ndarray:
+    """Chance of each n = 1 .. max_n at best of 1 + Poisson(mu) samples, shape (T, N) (Khalaf et al. 2025).
+
+    The value of the rule is this times the values at best of n. Rows are scaled to 1, and NaN where more than
+    POISSON_TAIL of the draws need more than max_n.
+    """
+    mu = np.atleast_1d(np.asarray(mu_T, np.float64))
+    if not (mu >= 0).all():
+        raise InputError(f"mu = {mu.min():g}: the mean number of further samples is 0 or more.")
+    chance_TN = poisson.pmf(np.arange(max_n), mu[:, None])
+    total_T = chance_TN.sum(axis=1, keepdims=True)
+    return np.where(1 - total_T <= POISSON_TAIL, chance_TN / total_T, np.nan)

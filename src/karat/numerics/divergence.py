@@ -1,0 +1,109 @@
+"""How far best-of-n policies move from the reference: KL and chi-square, with and without repeated outputs.
+
+Axes: N values of n, S segments of the quantile axis.
+
+By the quantile u of the proxy under the reference, best of n has density n u^(n-1). Responses that tie in the proxy
+(the same text drawn twice, or a score with few values) are an atom: best of n gives the class [a, b] of reference mass
+b - a the mass b^n - a^n. Both divergences then have closed forms, piece by piece. log n - (n-1)/n is the value without
+any atom, and an upper bound with them (Beirami et al. 2024, arXiv 2401.01879).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expi, xlogy
+
+from karat.errors import InputError
+
+
+def best_of_n_kl_bound(n_N: ArrayLike) -> np.ndarray:
+    """log n - (n-1)/n, in nats: the KL of best of n for a continuous proxy, an upper bound for any other."""
+    n = _checked_n(n_N)
+    return np.asarray(np.log(n) - (n - 1) / n)
+
+
+def best_of_n_chi2_bound(n_N: ArrayLike) -> np.ndarray:
+    """(n-1)^2 / (2n-1): the chi-square divergence of best of n for a continuous proxy, an upper bound for any other."""
+    n = _checked_n(n_N)
+    return np.asarray((n - 1) ** 2 / (2 * n - 1))
+
+
+def best_of_n_divergence(proxy_G: ArrayLike, n_N: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """KL (nats) and chi-square of best of n from the reference, for one prompt's samples.
+
+    Values of the proxy that occur once stand for their part of a continuous distribution; those that repeat are atoms
+    of their share of the samples. Exact for a reference whose atoms have the masses seen.
+
+    Args:
+        proxy_G: proxy of each sample, finite, shape (G,); equal outputs have equal proxies.
+        n_N: values of n, at least 1, shape (N,).
+    Returns: kl_nats_N, chi2_N.
+    """
+    n = _checked_n(n_N)
+    proxy = np.asarray(proxy_G, np.float64)
+    if not proxy.size or not np.isfinite(proxy).all():
+        raise InputError(f"proxy: {proxy.size} samples, {np.isnan(proxy).sum()} missing. Give finite scores only.")
+    _, count = np.unique(proxy, return_counts=True)
+    if proxy.size == 1 or count.max() == 1:
+        return best_of_n_kl_bound(n), best_of_n_chi2_bound(n)
+    is_atom_S, edge = _segments(count)
+    low, high = edge[:-1] / proxy.size, edge[1:] / proxy.size
+    column = n[:, None]
+    mass_NS = high**column - low**column
+    smooth_NS = mass_NS * np.log(column) + (column - 1) / column * (_v_log_v(high, column) - _v_log_v(low, column))
+    atom_NS = xlogy(mass_NS, mass_NS / (high - low))
+    smooth_squared_NS = column**2 / (2 * column - 1) * (high ** (2 * column - 1) - low ** (2 * column - 1))
+    atom_squared_NS = mass_NS**2 / (high - low)
+    kl_N = np.where(is_atom_S, atom_NS, smooth_NS).sum(axis=1)
+    chi2_N = np.where(is_atom_S, atom_squared_NS, smooth_squared_NS).sum(axis=1) - 1
+    return np.maximum(kl_N, 0.0), np.maximum(chi2_N, 0.0)
+
+
+def _segments(count_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes of equal proxies, ascending, to segments: runs of single values joined. Returns is_atom_S, edge_S+1."""
+    is_atom = count_K > 1
+    starts = np.flatnonzero(is_atom | np.r_[True, is_atom[:-1]])
+    edge = np.r_[np.cumsum(count_K)[starts] - count_K[starts], count_K.sum()].astype(np.float64)
+    return is_atom[starts], edge
+
+
+def _v_log_v(edge_S: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """v log v - v with v = edge^n, the antiderivative of log v."""
+    v = edge_S**n
+    return np.asarray(v * n * np.log(np.where(edge_S > 0, edge_S, 1.0)) - v)
+
+
+def best_of_poisson_kl(mu: float) -> float:
+    """KL (nats) of best of 1 + Poisson(mu), density (1 + mu u) exp(-mu (1 - u)), for a continuous proxy.
+
+    e^(-mu-1)/mu (Ei(mu+1) - Ei(1)) + log(mu+1) - 1 (Khalaf et al. 2025, arXiv 2506.19248).
+    """
+    if not mu >= 0:
+        raise InputError(f"mu = {mu}: the mean number of further samples is 0 or more.")
+    if mu < 1e-4:
+        return mu**2 / 6  # the formula cancels; next term of order mu^3
+    if mu > 600:  # expi overflows: Ei(x) e^-x -> 1/x (1 + 1/x + 2/x^2)
+        x = mu + 1
+        return (1 + 1 / x + 2 / x**2) / (x * mu) + math.log(x) - 1
+    return math.exp(-mu - 1) / mu * float(expi(mu + 1) - expi(1)) + math.log(mu + 1) - 1
+
+
+def selection_kl(weight_G: ArrayLike) -> float:
+    """KL (nats) of a choice among G samples from a uniform one: sum w log(w G). A plug-in value, at most log G.
+
+    For rules that reweight the samples of a pool (soft best of n, chi-square pessimism); weights sum to 1.
+    """
+    weight = np.asarray(weight_G, np.float64)
+    if weight.size == 0 or (weight < 0).any() or not math.isclose(weight.sum(), 1, abs_tol=1e-6):
+        raise InputError(f"weights: sum {weight.sum():g} over {weight.size}; give shares that sum to 1.")
+    return float(xlogy(weight, weight * weight.size).sum())
+
+
+def _checked_n(n_N: ArrayLike) -> np.ndarray:
+    n = np.atleast_1d(np.asarray(n_N, np.float64))
+    if not (n >= 1).all():
+        raise InputError(f"n = {n.min():g}: must be 1 or more.")
+    return n

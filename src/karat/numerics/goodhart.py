@@ -1,0 +1,285 @@
+"""Where the truth peaks and falls under optimisation: the peak, its drop, fitted curves, and limits without a curve.
+
+Axes: N values of n (or policies), B bootstrap draws, P prompts, K points of a fit.
+
+Gold curves are relative: only differences from the reference policy (n = 1) mean anything. d = sqrt(KL) in sqrt(nats).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import fdtrc, ndtri, stdtrit
+
+from karat.numerics.best_of_n import Curve, PoolMatrix, percentile_ends
+from karat.numerics.intervals import Interval, cluster_bootstrap
+from karat.numerics.validation import require_share
+
+MAX_FIT_POINTS = 8
+"""Points of a curve that a fit uses: neighbouring n carry the same information, and their covariance is estimated."""
+
+
+# --------------------------------------------------------------------------------------------------------- the peak
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Where a gold curve is highest.
+
+    Attributes:
+        n: the n of the largest estimate; low_n, high_n: ends of its interval, an n of the grid each.
+        gold: the estimate there, which is too high by having been selected.
+        is_last: the peak is the last n: the curve says nothing of where the truth falls.
+        drop: gold at the peak less gold at the last n, each half of the prompts at the peak of the other half, so that
+            selection does not favour it. The truth falls where its interval is above 0.
+        gain: gold at the peak less gold at the first n, cross-fitted in the same way.
+        drop_height: (peak - last) / (peak - first), Karwowski et al. 2024 (arXiv 2310.09144): 0 nothing lost, 1 all
+            that was gained is lost again, above 1 worse than the reference; NaN where nothing was gained.
+    """
+
+    n: int
+    low_n: int
+    high_n: int
+    gold: float
+    is_last: bool
+    drop: Interval
+    gain: Interval
+    drop_height: float
+
+
+def locate_peak(curve: Curve, gold_PN: np.ndarray, *, level: float = 0.95) -> Peak:
+    """The peak of a gold curve, with an interval on its location.
+
+    Args:
+        curve: the gold curve.
+        gold_PN: the curve of each prompt, of which `curve` is the mean.
+    """
+    last = len(curve.n_N) - 1
+    at = int(np.nanargmax(curve.mean_N))
+    low, high = peak_interval(curve, level=level)
+    first_gold, peak_gold, last_gold = curve.mean_N[0], curve.mean_N[at], curve.mean_N[last]
+    gained = peak_gold - first_gold
+    return Peak(
+        n=int(curve.n_N[at]),
+        low_n=int(curve.n_N[low]),
+        high_n=int(curve.n_N[high]),
+        gold=float(peak_gold),
+        is_last=at == last,
+        drop=cross_fitted_difference(gold_PN, last, level=level),
+        gain=cross_fitted_difference(gold_PN, 0, level=level),
+        drop_height=float((peak_gold - last_gold) / gained) if gained > 0 else math.nan,
+    )
+
+
+def peak_interval(curve: Curve, *, level: float = 0.95) -> tuple[int, int]:
+    """Indices between which the peak lies: the percentile interval of the bootstrap draws' own peaks.
+
+    Simulated coverage at 95 %: 0.945 to 0.99 for heavy-tailed errors and hack modes (docs/stress.md).
+    """
+    low, high = percentile_ends(np.argmax(curve.draw_BN, axis=1).astype(float), curve.n_prompts, level=level)
+    return int(low), int(high)
+
+
+def cross_fitted_difference(gold_PN: np.ndarray, against: int, *, level: float = 0.95) -> Interval:
+    """Gold at the peak less gold at one n, the peak of each half of the prompts taken from the other half.
+
+    Halves are the even and the odd prompts; the interval is Student's t over prompts. NaN with fewer than four prompts.
+
+    Args:
+        against: index of the n to compare with.
+    """
+    n_prompts = len(gold_PN)
+    if n_prompts < 4:
+        return Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
+    difference_P = np.empty(n_prompts)
+    for here, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        peak = int(np.argmax(gold_PN[other].mean(axis=0)))
+        difference_P[here] = gold_PN[here, peak] - gold_PN[here, against]
+    error = float(difference_P.std(ddof=1)) / math.sqrt(n_prompts)
+    half = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) * error
+    mean = float(difference_P.mean())
+    return Interval(mean, mean - half, mean + half, n_prompts, "jackknife t")
+
+
+# ----------------------------------------------------------------------------------------------------- fitted curves
+Form = Literal["best-of-n", "RL"]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveFit:
+    """R(d) = d (a - b d) ("best-of-n") or d (a - b log d) ("RL"), Gao et al. 2022.
+
+    Attributes:
+        a, b: estimates, each with its interval; gold per sqrt(nat) and per nat.
+        best_d: d of the largest R, with its interval: a / (2 b), or exp(a/b - 1); infinite where b <= 0.
+        best_gold: R there.
+        p_value: of the fit's residuals, by their bootstrap covariance (Hotelling); small: the form does not hold.
+        n_points: points used, K.
+    """
+
+    form: Form
+    a: Interval
+    b: Interval
+    best_d: Interval
+    best_gold: float
+    p_value: float
+    n_points: int
+
+    def __call__(self, d: np.ndarray) -> np.ndarray:
+        """R at d > 0."""
+        return np.asarray(_design(d, self.form) @ np.array([self.a.estimate, self.b.estimate]))
+
+
+def fit_curve(curve: Curve, kl_N: np.ndarray, form: Form, *, level: float = 0.95) -> CurveFit | None:
+    """Generalised least squares on the gold relative to n = 1, weighted by the bootstrap covariance of the points.
+
+    Args:
+        curve: gold, its first n being 1.
+        kl_N: KL of each n, in nats.
+    Returns: None with fewer than three points of n > 1, too few prompts for their covariance, or no distance at all.
+    """
+    points = fit_points(curve)
+    if len(points) < 3 or curve.n_prompts <= len(points) + 2 or not kl_N[points].min() > 0:
+        return None
+    gold_K = curve.mean_N[points] - curve.mean_N[0]
+    draw_BK = curve.draw_BN[:, points] - curve.draw_BN[:, [0]]
+    design = _design(np.sqrt(kl_N[points]), form)
+    values, vectors = np.linalg.eigh(np.cov(draw_BK, rowvar=False))
+    keep = values > 1e-10 * values[-1]
+    whiten = vectors[:, keep] / np.sqrt(values[keep])  # K x rank
+    solve = np.linalg.pinv(whiten.T @ design) @ whiten.T  # 2 x K
+    ab = solve @ gold_K
+    residual = whiten.T @ (gold_K - design @ ab)
+    freedom, prompts = int(keep.sum()) - 2, curve.n_prompts
+    if freedom < 1:
+        return None
+    statistic = float(residual @ residual) * (prompts - freedom) / (freedom * (prompts - 1))
+    drawn = draw_BK @ solve.T
+    ends = [percentile_ends(column, prompts, level=level) for column in (*drawn.T, _best_d(drawn, form))]
+    estimates = (*ab, float(_best_d(ab, form)))
+    a, b, best = (
+        Interval(float(value), float(low), float(high), prompts, "bootstrap")
+        for value, (low, high) in zip(estimates, ends, strict=True)
+    )
+    best_gold = float((_design(np.array([best.estimate]), form) @ ab)[0]) if math.isfinite(best.estimate) else math.nan
+    return CurveFit(form, a, b, best, best_gold, float(fdtrc(freedom, prompts - freedom, statistic)), len(points))
+
+
+def fit_points(curve: Curve) -> np.ndarray:
+    """Indices of at most MAX_FIT_POINTS values of n above 1, evenly spaced in log n."""
+    usable = np.flatnonzero((curve.n_N > 1) & np.isfinite(curve.mean_N))
+    if not usable.size:
+        return usable
+    wanted = np.geomspace(curve.n_N[usable[0]], curve.n_N[usable[-1]], MAX_FIT_POINTS)
+    return np.unique(usable[[int(np.argmin(np.abs(curve.n_N[usable] - n))) for n in wanted]])
+
+
+def _design(d: np.ndarray, form: Form) -> np.ndarray:
+    return np.stack([d, -(d**2) if form == "best-of-n" else -d * np.log(d)], axis=-1)
+
+
+def _best_d(ab: np.ndarray, form: Form) -> np.ndarray:
+    a, b = ab[..., 0], ab[..., 1]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        best = a / (2 * b) if form == "best-of-n" else np.exp(a / b - 1)
+        return np.where(b > 0, np.maximum(best, 0.0), np.where(a > 0, np.inf, 0.0))
+
+
+# ------------------------------------------------------------------------------------------- limits without a curve
+def reference_correlation(pool: PoolMatrix, *, rng: np.random.Generator, level: float = 0.95) -> Interval:
+    """Correlation of proxy and gold within prompts, over the responses that have both; bootstrap over prompts.
+
+    Both are centred by prompt first, so that a function of the prompt changes nothing. NaN without two labelled
+    responses in at least two prompts, or where either score never varies.
+    """
+    is_known_PG = ~np.isnan(pool.value_PG) & ~np.isnan(pool.proxy_PG)
+    used = is_known_PG.sum(axis=1) >= 2
+    x, y = (_centred(score[used], is_known_PG[used]) for score in (pool.proxy_PG, pool.value_PG))
+    total_P3 = np.stack([(x * y).sum(axis=1), (x * x).sum(axis=1), (y * y).sum(axis=1)], axis=1)
+    return cluster_bootstrap(total_P3, lambda t: t[..., 0] / np.sqrt(t[..., 1] * t[..., 2]), rng=rng, level=level)
+
+
+def _centred(score_PG: np.ndarray, is_known_PG: np.ndarray) -> np.ndarray:
+    """Less the prompt's mean over the known; 0 elsewhere."""
+    filled = np.where(is_known_PG, score_PG, 0.0)
+    mean_P = filled.sum(axis=1) / np.maximum(is_known_PG.sum(axis=1), 1)
+    return np.where(is_known_PG, score_PG - mean_P[:, None], 0.0)
+
+
+def within_prompt_sd(score_PG: np.ndarray) -> float:
+    """Pooled standard deviation around the prompts' means, NaN entries left out: the unit of gains."""
+    is_known_PG = ~np.isnan(score_PG)
+    freedom = int(np.maximum(is_known_PG.sum(axis=1) - 1, 0).sum())
+    return math.sqrt(float((_centred(score_PG, is_known_PG) ** 2).sum()) / freedom) if freedom else math.nan
+
+
+def certified_gain(proxy_gain_N: np.ndarray, chi2_N: np.ndarray, correlation: float) -> np.ndarray:
+    """Least gain in gold, in its reference standard deviations, of any gold that correlates so with the proxy.
+
+    Under the reference, gold = r proxy + sqrt(1 - r^2) rest (all standardised, within prompts), and a policy can lose
+    at most sqrt(chi2) of the rest: gain >= r g - sqrt((1 - r^2) chi2), and >= (g - sqrt((1 - r^2) chi2)) / r; the
+    larger holds. After Laidlaw et al. 2025 (arXiv 2403.03185).
+
+    Args:
+        proxy_gain_N: g, gain in the proxy in its own reference standard deviations; at most sqrt(chi2) by
+            Cauchy-Schwarz, and cut there.
+        chi2_N: chi-square divergence of each policy.
+        correlation: r, or a lower bound on it; with r <= 0 nothing is certified (-inf).
+    """
+    if not correlation > 0:
+        return np.full(np.shape(proxy_gain_N), math.nan if math.isnan(correlation) else -math.inf)
+    gain_N = np.minimum(proxy_gain_N, np.sqrt(chi2_N))
+    rest_N = np.sqrt((1 - min(correlation, 1.0) ** 2) * chi2_N)
+    return np.asarray(np.maximum(correlation * gain_N - rest_N, (gain_N - rest_N) / correlation))
+
+
+def labels_for(
+    correlation: float, n_labels: np.ndarray, *, design: float = 1.0, confidence: float = 0.95
+) -> np.ndarray:
+    """Lower confidence bound on a correlation that so many labelled responses are expected to give.
+
+    tanh(atanh r - z / sqrt(m - 3)), with m the labels over the design effect (Fisher 1921).
+    """
+    require_share("confidence", confidence)
+    effective = np.asarray(n_labels, float) / design - 3
+    reach = float(ndtri(confidence))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.tanh(np.arctanh(min(correlation, 1 - 1e-12)) - reach / np.sqrt(effective))
+    return np.where(effective > 0, low, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """The best setting of a selection rule, of those tried.
+
+    Attributes:
+        setting: the setting with the largest gold, with its interval.
+        gold: there, with its pointwise interval; too high by having been selected.
+        is_edge: it is the first or the last of those tried, so that the best may lie beyond.
+    """
+
+    setting: Interval
+    gold: Interval
+    is_edge: bool
+
+
+def best_setting(setting_T: np.ndarray, gold_T: np.ndarray, draw_BT: np.ndarray, n_units: int) -> Optimum:
+    """Where gold is largest over the settings of a rule, and the interval of where.
+
+    The gold of best of n, soft best of n and best of Poisson is monotone or has one interior extremum in its setting
+    when the proxy's quantile decides (HedgeTune, Khalaf et al. 2025, arXiv 2506.19248), so a grid finds it.
+
+    Args:
+        setting_T: settings, ascending, shape (T,).
+        gold_T: estimate at each; draw_BT: its bootstrap draws.
+        n_units: prompts.
+    """
+    at = int(np.argmax(gold_T))
+    low, high = percentile_ends(setting_T[np.argmax(draw_BT, axis=1)], n_units)
+    gold_low, gold_high = percentile_ends(draw_BT[:, at], n_units)
+    return Optimum(
+        Interval(float(setting_T[at]), float(low), float(high), n_units, "bootstrap"),
+        Interval(float(gold_T[at]), float(gold_low), float(gold_high), n_units, "bootstrap"),
+        at in (0, len(setting_T) - 1),
+    )

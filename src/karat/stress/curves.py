@@ -1,0 +1,284 @@
+"""What a pool says of best of n: the curves, their peak, what can be certified, and what the choice inflates.
+
+Statistics come from `karat.numerics`; this file puts them together for one pool. Everything is in reference standard
+deviations: the pooled deviation of a score around its prompt's mean, over the responses of the reference policy.
+
+Axes: P prompts, G responses, N values of n, S those that tables show, B bootstrap draws.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from karat.numerics.best_of_n import (
+    Curve,
+    PoolMatrix,
+    best_of_n_by_prompt,
+    best_of_n_curve,
+    best_of_poisson_weight,
+    percentile_ends,
+    pool_matrix,
+    prompt_draws,
+    soft_best_of_n_by_prompt,
+    win_rate_by_prompt,
+)
+from karat.numerics.divergence import best_of_n_divergence, best_of_n_kl_bound
+from karat.numerics.goodhart import (
+    CurveFit,
+    Form,
+    Optimum,
+    Peak,
+    best_setting,
+    certified_gain,
+    fit_curve,
+    locate_peak,
+    reference_correlation,
+    within_prompt_sd,
+)
+from karat.numerics.intervals import UNDEFINED, Interval, cluster_bootstrap
+from karat.numerics.tails import Tail, fit_tail
+from karat.stress.config import StressConfig
+from karat.stress.pool import StressPool
+
+CERTIFIED_CONFIDENCE = 0.95
+"""One-sided confidence of the bound on the correlation that a certificate rests on."""
+
+FEATURES: dict[str, Callable[[str], float]] = {
+    "length, characters": lambda text: float(len(text)),
+    "length, words": lambda text: float(len(text.split())),
+    "lines": lambda text: float(len(text.splitlines())),
+    "list items": lambda text: float(len(re.findall(r"^\s*(?:[-*+]|\d+[.)])\s", text, flags=re.MULTILINE))),
+    "digits": lambda text: float(sum(map(str.isdigit, text))),
+    "exclamation marks": lambda text: float(text.count("!")),
+    "distinct words, share": lambda text: len(set(words)) / len(words) if (words := text.lower().split()) else math.nan,
+}
+"""What a reader could pay for without reading: name -> number of a response."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldSide:
+    """What the named gold says of the pool.
+
+    Attributes:
+        curve: gain in gold over n = 1, in reference SDs.
+        is_complete: every response used has a gold; else peak, win rate and hedges are undefined.
+        peak: of the curve; None with gold missing, or one prompt.
+        fits: of both forms, where the curve has points enough.
+        win_rate_S: chance that the best of n has more gold than one further sample, at `shown_n`.
+        hedges: the best setting of rules that choose less hard, by name.
+        correlation: within prompts, over the responses with both; two-sided 90 %, so that `low` is a 95 % lower bound.
+        certified_N: certified gain in gold SDs for each n, at the correlation's lower bound.
+        certified_n: the n of the largest certified gain above 0; 1 if there is none.
+        error_tail: of the proxy less its regression on the gold, within prompts.
+    """
+
+    curve: Curve
+    by_prompt_PN: np.ndarray
+    is_complete: bool
+    peak: Peak | None
+    win_rate_S: np.ndarray
+    fits: tuple[CurveFit, ...]
+    hedges: Mapping[str, Optimum]
+    correlation: Interval
+    certified_N: np.ndarray
+    certified_n: int
+    error_tail: Tail
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inflation:
+    """How much a feature of the response grows at best of max_n, in its reference SDs, chosen by proxy and by gold."""
+
+    feature: str
+    by_proxy: Interval
+    by_gold: Interval
+    excess: Interval
+    """By proxy less by gold, paired by prompt."""
+    correlation: float
+    """Of feature and proxy, within prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stressed:
+    """Everything that is measured on one pool."""
+
+    n_N: np.ndarray
+    proxy: Curve
+    kl_N: np.ndarray
+    kl_bound_N: np.ndarray
+    chi2_N: np.ndarray
+    proxy_sd: float
+    proxy_tail: Tail
+    gold: GoldSide | None
+    inflation: tuple[Inflation, ...]
+
+
+def shown_n(max_n: int, peak: Peak | None) -> np.ndarray:
+    """The n that tables show: powers of two, the peak, and the last."""
+    powers = 2 ** np.arange(int(math.log2(max_n)) + 1)
+    return np.unique([*powers, max_n, *([peak.n] if peak else [])])
+
+
+def measure(pool: StressPool, config: StressConfig) -> Stressed:
+    """All of it; deterministic for a seed."""
+    matrix, n_N = pool.matrix, np.arange(1, pool.max_n + 1)
+    count_BP = prompt_draws(matrix.n_prompts, config.resamples, np.random.default_rng([config.seed, 0]))
+    proxy_sd = within_prompt_sd(matrix.proxy_PG)
+    proxy = _relative(best_of_n_curve(matrix, n_N, count_BP, of_proxy=True), proxy_sd)
+    kl_PN, chi2_PN = zip(
+        *(best_of_n_divergence(row[:size], n_N) for row, size in zip(matrix.proxy_PG, matrix.size_P, strict=True)),
+        strict=True,
+    )
+    kl_N, chi2_N = np.mean(kl_PN, axis=0), np.mean(chi2_PN, axis=0)
+    rng = np.random.default_rng([config.seed, 1])
+    gold = _gold_side(pool, proxy, kl_N, chi2_N, count_BP, rng) if config.gold else None
+    return Stressed(
+        n_N, proxy, kl_N, best_of_n_kl_bound(n_N), chi2_N, proxy_sd, _tail(matrix, matrix.proxy_PG, rng), gold,
+        _inflation(pool, gold, rng),
+    )  # fmt: skip
+
+
+def _relative(curve: Curve, sd: float) -> Curve:
+    """Gains over n = 1 in standard deviations; the scale is taken as known."""
+    scale = sd if sd > 0 else math.nan
+    mean_N, draw_BN = (curve.mean_N - curve.mean_N[0]) / scale, (curve.draw_BN - curve.draw_BN[:, [0]]) / scale
+    low_N, high_N = percentile_ends(draw_BN, curve.n_prompts)
+    return Curve(
+        n_N=curve.n_N, mean_N=mean_N, low_N=low_N, high_N=high_N, draw_BN=draw_BN, effective_N=curve.effective_N,
+        n_prompts=curve.n_prompts,
+    )  # fmt: skip
+
+
+def _gold_side(
+    pool: StressPool,
+    proxy: Curve,
+    kl_N: np.ndarray,
+    chi2_N: np.ndarray,
+    count_BP: np.ndarray,
+    rng: np.random.Generator,
+) -> GoldSide:
+    matrix, n_N = pool.matrix, proxy.n_N
+    sd = within_prompt_sd(matrix.value_PG)
+    curve = _relative(best_of_n_curve(matrix, n_N, count_BP), sd)
+    is_complete = pool.n_missing_gold == 0
+    by_prompt_PN = np.full((matrix.n_prompts, n_N.size), np.nan)
+    hedges: dict[str, Optimum] = {}
+    peak = None
+    if is_complete:
+        by_prompt_PN = best_of_n_by_prompt(matrix, matrix.value_PG, n_N) / (sd if sd > 0 else math.nan)
+    if is_complete and sd > 0 and matrix.n_prompts >= 2:
+        hedges = _hedges(matrix, curve, pool.max_n, sd, count_BP, rng)
+        peak = locate_peak(curve, by_prompt_PN)
+    shown = shown_n(pool.max_n, peak)
+    win_rate_S = win_rate_by_prompt(matrix, shown, rng).mean(axis=0) if is_complete else np.full(shown.size, np.nan)
+    forms: tuple[Form, ...] = ("best-of-n", "RL")
+    fits = [fit_curve(curve, kl_N, form) for form in forms] if sd > 0 and matrix.n_prompts >= 2 else []
+    correlation = reference_correlation(matrix, rng=rng, level=2 * CERTIFIED_CONFIDENCE - 1)
+    certified_N = certified_gain(proxy.mean_N, chi2_N, correlation.low)
+    best = int(np.argmax(certified_N)) if np.isfinite(certified_N).any() else 0
+    certified_n = int(n_N[best]) if certified_N[best] > 0 else 1
+    return GoldSide(
+        curve, by_prompt_PN, is_complete, peak, win_rate_S, tuple(fit for fit in fits if fit), hedges,
+        correlation,
+        certified_N, certified_n, _tail(matrix, _error(matrix), rng), sd,
+    )  # fmt: skip
+
+
+def _hedges(
+    matrix: PoolMatrix, curve: Curve, max_n: int, sd: float, count_BP: np.ndarray, rng: np.random.Generator
+) -> dict[str, Optimum]:
+    """The best mean of best of Poisson, and the best temperature of soft best of max_n (in proxy SDs)."""
+    found = {}
+    mu_T = np.r_[0.0, np.geomspace(0.5, max(max_n, 2), 60)]
+    weight_TN = best_of_poisson_weight(mu_T, max_n)
+    usable = np.isfinite(weight_TN).all(axis=1)
+    gold_T, draw_BT = weight_TN[usable] @ curve.mean_N, curve.draw_BN @ weight_TN[usable].T
+    found["best of 1 + Poisson(mu): mu"] = best_setting(mu_T[usable], gold_T, draw_BT, matrix.n_prompts)
+    unit = within_prompt_sd(matrix.proxy_PG)
+    if not unit > 0:
+        return found
+    temperature_T = np.geomspace(0.02, 5, 12)
+    by_prompt_PT = np.hstack(
+        [
+            soft_best_of_n_by_prompt(matrix, matrix.value_PG, max_n, temperature=t * unit, rng=rng, repeats=16)
+            for t in temperature_T
+        ]
+    )
+    start_P = best_of_n_by_prompt(matrix, matrix.value_PG, 1)
+    gain_PT = (by_prompt_PT - start_P) / sd
+    draw_BT = count_BP @ gain_PT / matrix.n_prompts
+    name = f"soft best of {max_n}: temperature, proxy SD"
+    found[name] = best_setting(temperature_T, gain_PT.mean(axis=0), draw_BT, matrix.n_prompts)
+    return found
+
+
+def _error(matrix: PoolMatrix) -> np.ndarray:
+    """The proxy less its regression on the gold, both centred by prompt, (P, G); NaN where either is missing."""
+    with np.errstate(invalid="ignore"):
+        known = ~np.isnan(matrix.value_PG) & ~np.isnan(matrix.proxy_PG)
+        n_P = np.maximum(known.sum(axis=1, keepdims=True), 1)
+        x = matrix.value_PG - np.where(known, matrix.value_PG, 0).sum(axis=1, keepdims=True) / n_P
+        y = matrix.proxy_PG - np.where(known, matrix.proxy_PG, 0).sum(axis=1, keepdims=True) / n_P
+    squares = np.nansum(x * x)
+    return np.where(known, y - (np.nansum(x * y) / squares if squares > 0 else 0.0) * x, np.nan)
+
+
+def _tail(matrix: PoolMatrix, score_PG: np.ndarray, rng: np.random.Generator) -> Tail:
+    """The tail of a score centred by prompt."""
+    is_known = ~np.isnan(score_PG)
+    mean = np.where(is_known, score_PG, 0).sum(axis=1, keepdims=True) / np.maximum(
+        is_known.sum(axis=1, keepdims=True), 1
+    )
+    prompt_PG = np.broadcast_to(np.arange(matrix.n_prompts)[:, None], score_PG.shape)
+    return fit_tail((score_PG - mean)[is_known], prompt_PG[is_known], rng=rng)
+
+
+def _inflation(pool: StressPool, gold: GoldSide | None, rng: np.random.Generator) -> tuple[Inflation, ...]:
+    matrix = pool.matrix
+    is_there = matrix.order_PG >= 0
+    prompt_PG = np.broadcast_to(np.arange(matrix.n_prompts)[:, None], is_there.shape)
+    index = matrix.order_PG[is_there]
+    found = []
+    for name, of_text in FEATURES.items():
+        feature_R = np.array([of_text(pool.responses[i]) for i in index])
+        if np.isnan(feature_R).any() or np.ptp(feature_R) == 0:
+            feature_R = np.nan_to_num(
+                feature_R, nan=float(np.nanmean(feature_R)) if np.isfinite(feature_R).any() else 0
+            )
+        if np.ptp(feature_R) == 0:
+            continue
+        by_proxy = pool_matrix(matrix.proxy_PG[is_there], feature_R, prompt_PG[is_there])
+        sd = within_prompt_sd(by_proxy.value_PG)
+        if not sd > 0:
+            continue
+        gain_P = _gain_at_last(by_proxy, pool.max_n) / sd
+        gold_P = np.full_like(gain_P, np.nan)
+        if gold is not None and gold.is_complete:
+            gold_P = (
+                _gain_at_last(pool_matrix(matrix.value_PG[is_there], feature_R, prompt_PG[is_there]), pool.max_n) / sd
+            )
+        found.append(
+            Inflation(
+                name, _mean(gain_P, rng), _mean(gold_P, rng), _mean(gain_P - gold_P, rng),
+                reference_correlation(by_proxy, rng=rng).estimate,
+            )
+        )  # fmt: skip
+    return tuple(sorted(found, key=lambda entry: -abs(entry.by_proxy.estimate)))
+
+
+def _gain_at_last(matrix: PoolMatrix, n: int) -> np.ndarray:
+    gain_P2 = best_of_n_by_prompt(matrix, matrix.value_PG, np.array([1, n]))
+    return np.asarray(gain_P2[:, 1] - gain_P2[:, 0])
+
+
+def _mean(value_P: np.ndarray, rng: np.random.Generator) -> Interval:
+    if np.isnan(value_P).any():
+        return UNDEFINED
+    total_P2 = np.stack([value_P, np.ones_like(value_P)], axis=1)
+    return cluster_bootstrap(total_P2, lambda t: t[..., 0] / t[..., 1], rng=rng)

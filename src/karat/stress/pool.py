@@ -1,0 +1,134 @@
+"""A pool of responses as arrays, ready for best of n, with an account of what could not be used.
+
+Axes: R responses, P prompts, G responses of a prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from karat.data.pools import stream_pool
+from karat.errors import DataError
+from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix
+from karat.stress.config import StressConfig
+from karat.types import Account, Message, Text, TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class StressPool:
+    """The responses that have a proxy, by prompt.
+
+    Attributes:
+        matrix: prompts with at least `max_n` responses.
+        max_n: largest n.
+        prompts, responses: text by response, for features and witnesses; index them with `matrix.order_PG`.
+        rows: row of each response in the source.
+        n_missing_proxy: responses left out for want of a proxy; n_missing_gold: those used without a gold.
+        n_small_prompts, n_small_responses: prompts with fewer than max_n responses, left out, and their responses.
+        n_repeated: responses whose text occurred before under the same prompt.
+    """
+
+    name: str
+    account: Account
+    matrix: PoolMatrix
+    max_n: int
+    prompts: tuple[str, ...]
+    responses: tuple[str, ...]
+    rows: tuple[int, ...]
+    n_missing_proxy: int
+    n_missing_gold: int
+    n_small_prompts: int
+    n_small_responses: int
+    n_repeated: int
+    n_split_ties: int
+    """Repeated responses whose proxy differs from that of the first: the reward is not a function of the text."""
+
+    @property
+    def n_used(self) -> int:
+        return int(self.matrix.size_P.sum())
+
+
+def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
+    """Read a pool and put the named columns into prompt order.
+
+    Raises: DataError: no such column, no proxy at all, a gold column without one number, or no prompt with two
+        responses (or with max_n).
+    """
+    stream = stream_pool(source)
+    records = [read.record for read in stream if read.record is not None]
+    account = stream.account()
+    columns = sorted({name for record in records for name in record.scores})
+    for role, name in (("proxy", config.proxy), ("gold", config.gold)):
+        if name and name not in columns:
+            raise DataError(
+                f"{account.source}: no score column {name!r}, named as {role}. Numeric columns: "
+                f"{', '.join(columns) or 'none'}. Add it with `karat score`, or name another."
+            )
+    proxy_R = np.array([record.scores.get(config.proxy, np.nan) for record in records])
+    gold_R = np.array([record.scores.get(config.gold, np.nan) for record in records])
+    for role, score in ((config.proxy, proxy_R), (config.gold, gold_R)):
+        if role and not np.isfinite(score).any():
+            raise DataError(f"{account.source}: column {role!r} has no number in any of {len(records)} responses.")
+    for name, score in ((config.proxy, proxy_R), (config.gold, gold_R)):
+        bad = np.flatnonzero(np.isinf(score))
+        if bad.size:
+            raise DataError(
+                f"{account.source}: {bad.size} scores of {name!r} are infinite (first: row {records[bad[0]].row}). "
+                "Leave failed scores empty, and score in float32."
+            )
+    whole = pool_matrix(proxy_R, gold_R, [record.prompt_id for record in records])
+    max_n = config.max_n or largest_n(whole.size_P)
+    used = np.flatnonzero(whole.size_P >= max_n)
+    if max_n < 2 or not used.size:
+        raise DataError(
+            f"{account.source}: {whole.n_prompts} prompts have at most {whole.size_P.max(initial=0)} responses with a "
+            f"proxy; best of {max(max_n, 2)} needs as many to one prompt. Lower --max-n, or sample more responses."
+        )
+    left_out = np.delete(whole.size_P, used)
+    matrix = whole.take(used)
+    texts = tuple(plain_text(record.response) for record in records)
+    n_repeated, n_split = _repeats(matrix, texts)
+    return StressPool(
+        name=account.source,
+        account=account,
+        matrix=matrix,
+        max_n=max_n,
+        prompts=tuple(plain_text(record.prompt) or record.prompt_id for record in records),
+        responses=texts,
+        rows=tuple(record.row for record in records),
+        n_missing_proxy=int(np.isnan(proxy_R).sum()),
+        n_missing_gold=int(np.isnan(matrix.value_PG[matrix.order_PG >= 0]).sum()) if config.gold else 0,
+        n_small_prompts=len(left_out),
+        n_small_responses=int(left_out.sum()),
+        n_repeated=n_repeated,
+        n_split_ties=n_split,
+    )
+
+
+def plain_text(text: Text) -> str:
+    """A text as one string; of a conversation, its last message."""
+    if isinstance(text, TokenIds):
+        return " ".join(map(str, text.ids))
+    if isinstance(text, str):
+        return text
+    last: Message | None = text[-1] if text else None
+    return last.content if last else ""
+
+
+def _repeats(matrix: PoolMatrix, texts: tuple[str, ...]) -> tuple[int, int]:
+    repeated = split = 0
+    for order_G, proxy_G in zip(matrix.order_PG, matrix.proxy_PG, strict=True):
+        first: dict[str, float] = {}
+        for index, proxy in zip(order_G, proxy_G, strict=True):
+            if index < 0:
+                continue
+            text = texts[index]
+            if text in first:
+                repeated += 1
+                split += first[text] != proxy
+            else:
+                first[text] = float(proxy)
+    return repeated, split

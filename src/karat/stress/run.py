@@ -1,0 +1,73 @@
+"""`karat stress POOL`: best-of-n over-optimisation of a proxy, measured against a gold, on samples that exist."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+from karat.data.account import account_table
+from karat.stress.config import StressConfig
+from karat.stress.curves import Stressed, measure
+from karat.stress.findings import findings_of, tables_of, values_of
+from karat.stress.pool import read_stress_pool
+from karat.types import Result
+
+Progress = Callable[..., None]
+
+
+def stress(
+    pool: Any, *, config: StressConfig | None = None, progress: Progress | None = None, **options: Any
+) -> Result:
+    """How far best of n can push a proxy before the gold falls.
+
+    Args:
+        pool: rows of responses in long form with score columns: a path, a hub name, or rows.
+        config: columns and settings; `options` override single fields by name (`proxy` is required).
+        progress: called as progress(stage, done, total, note).
+    Returns: findings ST301 to ST306; tables of the curves, fits, labels and inflation; values with stable names.
+    Raises: InputError, DataError and their kin for input that cannot be used.
+    """
+    config = replace(config, **options) if config else StressConfig(**options)
+    if progress:
+        progress("reading the pool", 0, 1, "pool")
+    read = read_stress_pool(pool, config)
+    if progress:
+        progress("best of n", 0, read.max_n, f"{read.matrix.n_prompts} prompts")
+    found = measure(read, config)
+    return Result(
+        command="stress",
+        findings=tuple(
+            finding if finding.verdict == "not checked" else replace(finding, gold=config.gold)
+            for finding in findings_of(read, found, config.gold)
+        ),
+        tables=(*tables_of(read, found, (config.proxy, config.gold)), account_table(read.account)),
+        values=values_of(read, found),
+        provenance={**asdict(config), "pool": read.name, "fingerprint": read.account.fingerprint},
+        lead=_lead(config, found),
+    )
+
+
+def _lead(config: StressConfig, found: Stressed) -> str:
+    gold, last = found.gold, int(found.n_N[-1])
+    gain = float(found.proxy.mean_N[-1])
+    if not math.isfinite(gain):
+        return f"{config.proxy} is equal for all responses of a prompt: best of n has nothing to choose by."
+    if gold is None:
+        return (
+            f"Best of {last} raises {config.proxy} by {gain:.2f} SD. No gold was named, so whether anything true rises "
+            "with it is not known."
+        )
+    if gold.peak is None:
+        return (
+            f"Best of {last} raises {config.proxy} by {gain:.2f} SD; the labels of {config.gold} certify best of "
+            f"{gold.certified_n}."
+        )
+    peak = gold.peak
+    where = f"the last n, {last}" if peak.is_last else f"n = {peak.n} [{peak.low_n}, {peak.high_n}]"
+    return (
+        f"Best of {last} raises {config.proxy} by {gain:.2f} SD and {config.gold} by {gold.curve.mean_N[-1]:.2f} SD; "
+        f"{config.gold} peaks at {where} with {gold.curve.mean_N[peak.n - 1]:.2f} SD; certified: best of "
+        f"{gold.certified_n}."
+    )

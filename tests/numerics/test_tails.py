@@ -1,0 +1,64 @@
+"""Tail shapes: known laws are told apart, and the interval covers the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from karat.errors import InputError
+from karat.numerics.tails import fit_tail
+
+PROMPT = np.repeat(np.arange(150), 64)
+
+
+@pytest.mark.parametrize(
+    ("draw", "verdict"),
+    [
+        (lambda rng: rng.standard_t(2, PROMPT.size), "heavy"),
+        (lambda rng: rng.standard_t(3, PROMPT.size), "heavy"),
+        (lambda rng: rng.standard_normal(PROMPT.size), "light"),
+        (lambda rng: rng.uniform(size=PROMPT.size), "light"),
+    ],
+    ids=["t2", "t3", "normal", "uniform"],
+)
+def test_verdicts_on_known_laws(draw: object, verdict: str) -> None:
+    found = [fit_tail(draw(np.random.default_rng(seed)), PROMPT, rng=np.random.default_rng(seed)) for seed in range(8)]  # type: ignore[operator]
+    assert sum(tail.verdict == verdict for tail in found) >= 7
+    assert not any(tail.verdict == {"heavy": "light", "light": "heavy"}[verdict] for tail in found)
+
+
+def test_pareto_shape_and_hill_are_recovered() -> None:
+    rng = np.random.default_rng(0)
+    value = rng.pareto(4.0, size=100_000) + 1  # index 4, shape 1/4
+    tail = fit_tail(value, np.arange(value.size) % 500, rng=rng)
+    assert tail.n_over == 1000
+    assert tail.shape == pytest.approx(0.25, abs=0.1)
+    assert tail.low < 0.25 < tail.high
+    assert tail.hill == pytest.approx(0.25, abs=0.03)
+    assert tail.hill_low < 0.25 < tail.hill_high
+
+
+def test_scale_and_place_change_no_shape() -> None:
+    rng = np.random.default_rng(1)
+    value = rng.standard_normal(PROMPT.size)
+    plain, moved = (
+        fit_tail(score, PROMPT, rng=np.random.default_rng(2), resamples=100) for score in (value, 5 * value - 100)
+    )
+    assert plain.shape == pytest.approx(moved.shape)
+    assert plain.low == pytest.approx(moved.low)
+    assert math.isnan(moved.hill)  # a threshold below 0 has no logarithm
+
+
+@pytest.mark.parametrize("value", [np.ones(1000), np.arange(100.0), np.full(1000, np.nan)])
+def test_too_little_to_say_is_unclear(value: np.ndarray) -> None:
+    tail = fit_tail(value, np.arange(value.size) % 10, rng=np.random.default_rng(0))
+    assert tail.verdict == "unclear"
+    assert math.isnan(tail.shape)
+    assert tail.n_over == 0
+
+
+def test_share_is_checked() -> None:
+    with pytest.raises(InputError, match=r"share = 0\.9"):
+        fit_tail(np.arange(1000.0), np.arange(1000), rng=np.random.default_rng(0), share=0.9)
