@@ -6,7 +6,7 @@ the same name.
 
 from __future__ import annotations
 
-from karat import check, score, stress, train
+from karat import check, score, selftest, stress, train
 from karat.errors import KaratError
 from karat.types import Finding, Message, PreferencePair, Result
 
@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "check",
     "score",
+    "selftest",
     "stress",
     "train",
 ]

@@ -18,10 +18,17 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
     from karat.check import gold
     from karat.score import run as score
+    from karat.selftest import run as selftest
     from karat.stress import findings as stress
     from karat.train import evaluation
 
-    return {**evaluation.EXPLANATIONS, **gold.EXPLANATIONS, **score.EXPLANATIONS, **stress.EXPLANATIONS}
+    return {
+        **evaluation.EXPLANATIONS,
+        **gold.EXPLANATIONS,
+        **score.EXPLANATIONS,
+        **stress.EXPLANATIONS,
+        **selftest.EXPLANATIONS,
+    }
 
 
 def explain(

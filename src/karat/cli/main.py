@@ -13,6 +13,7 @@ from karat.cli.explain import explain
 from karat.cli.failures import WRONG_USE
 from karat.cli.output import write_out
 from karat.cli.score import score
+from karat.cli.selftest import selftest
 from karat.cli.stress import stress
 from karat.cli.train import train
 
@@ -39,7 +40,7 @@ def karat(
         raise typer.Exit(WRONG_USE)
 
 
-for command in (check, train, score, stress, explain):
+for command in (check, train, score, stress, selftest, explain):
     add_command(app, command)
 
 
