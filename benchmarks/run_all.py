@@ -17,6 +17,7 @@ RUNS = (
     "train_vs_trl.py --pairs 32 --steps 2 --rounds 1 --trl-checkpointing",
     "quality.py hh --seeds 0 1 2",
     "quality.py ukp --seeds 0 1 2",
+    "best_of_n.py",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+import karat
 from karat.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,8 +48,13 @@ def test_commands_and_options_exist() -> None:
 
 
 def test_python_snippets_compile() -> None:
-    for page, body in blocks("python"):
-        compile(body, page, "exec")
+    snippets = list(blocks("python"))
+    assert snippets
+    for page, body in snippets:
+        tree = ast.parse(body, page)  # raises where a snippet is no Python
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "karat":
+                assert hasattr(karat, node.attr), f"{page}: karat.{node.attr} does not exist"
 
 
 def test_make_targets_exist() -> None:

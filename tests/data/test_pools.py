@@ -141,3 +141,26 @@ def test_neither_is_an_error() -> None:
 def test_an_iterator_cannot_be_looked_at() -> None:
     with pytest.raises(DataError, match="can be read only once, so it cannot be looked at first"):
         detect_kind(iter(POOL))
+
+
+def test_verl_rollouts_and_trl_completions_are_pools_grouped_by_prompt() -> None:
+    verl = [
+        {"input": f"q{i // 2}", "output": f"a{i}", "gts": "4", "score": 0.5 * i, "step": 10, "acc": True}
+        for i in range(4)
+    ]
+    records = [read.record for read in stream_pool(verl)]
+    assert [(r.prompt, r.response, r.scores["score"]) for r in records if r] == [
+        ("q0", "a0", 0.0), ("q0", "a1", 0.5), ("q1", "a2", 1.0), ("q1", "a3", 1.5),
+    ]  # fmt: skip
+    assert len({r.prompt_id for r in records if r}) == 2
+    assert records[0] is not None
+    assert records[0].extra == {"gts": "4"}
+    trl = [
+        {"step": 1, "prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": t}],
+         "gold_reward": 1.0, "len_reward": None, "advantage": 0.1}
+        for t in "ab"
+    ]  # fmt: skip
+    rows = [read.record for read in stream_pool(trl)]
+    assert len({r.prompt_id for r in rows if r}) == 1
+    assert rows[0] is not None
+    assert rows[0].scores["gold_reward"] == 1.0

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from karat.data.files import Source, open_source
 from karat.data.formats import FORMATS
-from karat.data.recognise import MIN_SHARE, RESPONSE_COLUMNS, describe_columns, is_pool, recognise
+from karat.data.recognise import MIN_SHARE, RESPONSE_COLUMNS, describe_columns, is_pool, pool_columns, recognise
 from karat.data.records import (
     NOT_UNICODE,
     DropRowError,
@@ -50,7 +50,7 @@ class PoolStream(RowStream):
                 f"a prompt or prompt_id, and scores as numbers; columns seen: {describe_columns(sample)}."
             )
         self._account.format = "pool"
-        self._score_columns = _score_columns(sample, source.text_only)
+        self._score_columns = _score_columns([pool_columns(raw) for raw in sample], source.text_only)
 
     def __iter__(self) -> Iterator[PoolRead]:
         for number, item in self._numbered():
@@ -65,7 +65,7 @@ class PoolStream(RowStream):
             yield done
 
     def _read(self, number: int, raw: dict[str, Any]) -> PoolRead:
-        row = Row(raw, number)
+        row = Row(pool_columns(raw), number)
         try:
             record = _record(row, self._score_columns)
         except DropRowError as error:
@@ -82,7 +82,8 @@ def stream_pool(source: Any, *, split: str = "") -> PoolStream:
 
     Args:
         source: as for `stream_pairs`. Columns: response (or completion), prompt or prompt_id, optional response_id;
-            numbers are scores by their column's name; the others become `extra`.
+            verl's rollout dumps say output and input. Numbers are scores by their column's name; the others become
+            `extra`.
         split: of a folder or a hub data set.
     Raises: DataError: nothing to read, or no pool; ResourceError: the hub or the disk does not answer.
     """

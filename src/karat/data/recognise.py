@@ -68,9 +68,16 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
     )
 
 
+def pool_columns(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A pool's row under the names that pools have: verl's rollout dumps say input and output."""
+    names = {"input": "prompt", "output": "response"}
+    is_verl = set(names) <= set(raw) and not {"prompt", "prompt_id", *RESPONSE_COLUMNS} & set(raw)
+    return {names.get(name, name): value for name, value in raw.items()} if is_verl else dict(raw)
+
+
 def is_pool(sample: Sequence[Mapping[str, Any]]) -> bool:
     """Whether at least half of the rows have one response column and something that names the prompt."""
-    return sum(map(_is_pool_row, sample)) >= MIN_SHARE * len(sample) > 0
+    return sum(map(_is_pool_row, map(pool_columns, sample))) >= MIN_SHARE * len(sample) > 0
 
 
 def _is_pool_row(row: Mapping[str, Any]) -> bool:
