@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from karat.data.account import AccountBuilder
 from karat.data.files import RawRow, Source, open_source
@@ -187,31 +187,24 @@ def stream_pairs(
     return PairStream(open_source(source, split=split), format, rename, options)
 
 
-def read_pairs(
-    source: Any,
-    *,
-    format: str = "",
-    split: str = "",
-    prompt_key: str = "",
-    chosen_key: str = "",
-    rejected_key: str = "",
-    hh_as: Literal["text", "messages"] = "text",
-    attribute_weights: Mapping[str, float] | None = None,
-) -> PairData:
+class PairOptions(TypedDict, total=False):
+    """The options of `stream_pairs`, for those who pass them on."""
+
+    format: str
+    split: str
+    prompt_key: str
+    chosen_key: str
+    rejected_key: str
+    hh_as: Literal["text", "messages"]
+    attribute_weights: Mapping[str, float] | None
+
+
+def read_pairs(source: Any, **options: Unpack[PairOptions]) -> PairData:
     """All pairs of a source with the account of the reading; arguments as for `stream_pairs`.
 
     Exact and contradictory duplicates are kept and noted. Raises, besides: DataError: not one pair can be used.
     """
-    stream = stream_pairs(
-        source,
-        format=format,
-        split=split,
-        prompt_key=prompt_key,
-        chosen_key=chosen_key,
-        rejected_key=rejected_key,
-        hh_as=hh_as,
-        attribute_weights=attribute_weights,
-    )
+    stream = stream_pairs(source, **options)
     pairs = tuple(pair for row in stream for pair in row.pairs)
     account = stream.account()
     if not pairs:
