@@ -92,8 +92,39 @@ def test_named_gold_of_users_pairs(tmp_path: Path) -> None:
         karat.check(data=str(path), reward="builtin:longer", gold="nothing")
 
 
-def test_pool_and_foreign_gold_are_refused_with_the_reason() -> None:
-    with pytest.raises(InputError, match="checks on pools are not part of this version"):
+def pool_file(folder: Path) -> str:
+    rows = [
+        {"prompt": f"q{i // 16}", "response": "x" * (i * 7 % 23 + 1), "truth": float(-(i * 7 % 23)) + i % 5}
+        for i in range(640)
+    ]
+    path = folder / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_reward_on_a_pool_is_put_to_stress(tmp_path: Path) -> None:
+    result = karat.check(pool=pool_file(tmp_path), reward="builtin:longer", gold="truth")
+    found = codes(result)
+    assert result.command == "check"
+    assert found["ST302"] == "problem"  # longer is worse here
+    assert found["SC101"] == "ok"
+    assert "reward_under_check" not in result.lead
+    assert result.values["gold"][-1] < 0 < result.values["proxy"][-1]
+
+
+def test_pairs_and_pool_in_one_report(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", toy_pairs(60, per_prompt=1))
+    result = karat.check(
+        data=str(tmp_path / "pairs.jsonl"), reward="builtin:longer", pool=pool_file(tmp_path), gold="truth"
+    )
+    assert {"RM101", "ST301", "ST302"} <= set(codes(result))
+    assert codes(result)["RM201"] == "not checked"  # the gold is the pool's alone
+    assert result.values["n_pairs"] == 60
+    assert result.values["stress"]["n"][-1] == 16
+
+
+def test_pool_alone_and_foreign_gold_are_refused_with_the_reason() -> None:
+    with pytest.raises(InputError, match="no reward to put to test"):
         karat.check(pool="pool.jsonl")
     with pytest.raises(InputError, match="gold is named 'gold'"):
         karat.check(gold="truth")

@@ -15,7 +15,10 @@ class CheckConfig:
     reward: str = field(
         default="", metadata={"help": "The reward to check; without one, the default model is trained on --data."}
     )
-    pool: str = field(default="", metadata={"help": "Prompts with several responses each, and score columns."})
+    pool: str = field(
+        default="",
+        metadata={"help": "Prompts with several responses each, which the reward scores; a gold column, if any."},
+    )
     gold: str = field(
         default="", metadata={"help": "What counts as true: a column of the pool or pairs. Never guessed."}
     )

@@ -83,6 +83,11 @@ def split_by_gold(pairs: Sequence[PreferencePair], gold: str) -> GoldSplit:
     return GoldSplit(tuple(decided), tuple(agrees), tuple(equal), n_missing)
 
 
+def has_gold(pairs: Sequence[PreferencePair], gold: str) -> bool:
+    """Whether any pair carries the gold's two columns."""
+    return any(not math.isnan(_number(pair, f"{gold}_chosen")) for pair in pairs)
+
+
 def _number(pair: PreferencePair, column: str) -> float:
     value = pair.extra.get(column)
     return float(value) if isinstance(value, int | float) else math.nan

@@ -4,6 +4,7 @@ nothing given    the built-in world: train the default reward on its pairs, eval
 --data           train the default reward on most of the pairs, evaluate on held-out prompts
 --data --reward  evaluate the reward on all of the pairs
 --reward         evaluate the reward on the built-in world's held-out pairs
+--pool           besides, or with --reward alone: score the pool with the reward, and how far it can be optimised there
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from karat.check.config import CheckConfig
-from karat.check.gold import gold_findings
+from karat.check.gold import gold_findings, has_gold
+from karat.check.pool import pool_result
 from karat.data import read_pairs
 from karat.data.account import account_table
 from karat.errors import InputError
@@ -48,6 +50,8 @@ class _Inputs:
     world: World | None
     gold: str
     gold_name: str
+    pool_gold: bool
+    """The gold is a column of the pool, which the pairs need not have."""
 
 
 def check(
@@ -68,6 +72,8 @@ def check(
     Raises: InputError and its kin for input that cannot be used.
     """
     config = replace(config or CheckConfig(), **options)
+    if config.pool and config.reward and not config.data:
+        return replace(pool_result(config.reward, config, progress), command="check")
     inputs = _inputs(config)
     result = (
         _check_reward(inputs, config, progress) if config.reward else _train_and_check(inputs, config, out, progress)
@@ -78,7 +84,7 @@ def check(
     return replace(
         result,
         command="check",
-        findings=(*result.findings, *_not_checked(config, inputs)),
+        findings=(*result.findings, *_not_checked(result)),
         tables=tables,
         values=values,
         provenance={**result.provenance, "inputs": asdict(config), "data_name": inputs.name},
@@ -87,17 +93,27 @@ def check(
 
 
 def _inputs(config: CheckConfig) -> _Inputs:
-    if config.pool:
-        raise InputError("--pool: checks on pools are not part of this version; `karat score` adds scores to a pool.")
+    if config.pool and not (config.data or config.reward):
+        raise InputError(
+            "--pool alone: there is no reward to put to test. Give --reward or --data; for a column of scores that the "
+            "pool has already, run `karat stress POOL --proxy COLUMN`."
+        )
     if config.data:
         data = read_pairs(config.data)
         held = data.pairs if config.reward else ()
-        return _Inputs(config.data, data.pairs, held, data.account, None, config.gold, config.gold)
+        return _Inputs(config.data, data.pairs, held, data.account, None, config.gold, config.gold, bool(config.pool))
     world = load_default_world()
     if config.gold and config.gold != WORLD_GOLD:
         raise InputError(f"--gold {config.gold}: the built-in world's gold is named {WORLD_GOLD!r}. Drop the option.")
     return _Inputs(
-        f"built-in world {world.name}", world.train_pairs, world.test_pairs, None, world, WORLD_GOLD, world.gold_name
+        f"built-in world {world.name}",
+        world.train_pairs,
+        world.test_pairs,
+        None,
+        world,
+        WORLD_GOLD,
+        world.gold_name,
+        False,
     )
 
 
@@ -108,11 +124,12 @@ def _check_reward(inputs: _Inputs, config: CheckConfig, progress: Progress | Non
     scores = (evaluation.reward_chosen_P, evaluation.reward_rejected_P)
     findings, tables = _with_gold(inputs, inputs.test_pairs, *scores, config.seed)
     account = (account_table(inputs.account),) if inputs.account else ()
+    pool = pool_result(config.reward, config, progress) if config.pool else Result("check")
     return Result(
         command="check",
-        findings=(*evaluation.findings(), *findings),
-        tables=(*evaluation.tables(), *tables, *account),
-        values=evaluation.values(),
+        findings=(*evaluation.findings(), *findings, *pool.findings),
+        tables=(*evaluation.tables(), *tables, *account, *pool.tables),
+        values={**evaluation.values(), **_stress_values(pool)},
         provenance={"reward": reward.name, "seed": config.seed},
     )
 
@@ -133,13 +150,20 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
             inputs.train_pairs, out=folder, config=training, progress=progress, test_pairs=inputs.test_pairs or None
         )
         findings, tables = _gold_of_trained(inputs, folder, config.seed, progress)
+        pool = pool_result(str(folder), config, progress) if config.pool else Result("check")
         account = (account_table(inputs.account),) if inputs.account else ()
         return replace(
             trained,
-            findings=(*trained.findings, *findings),
-            tables=(*trained.tables, *tables, *account),
+            findings=(*trained.findings, *findings, *pool.findings),
+            tables=(*trained.tables, *tables, *account, *pool.tables),
+            values={**trained.values, **_stress_values(pool)},
             files=trained.files if out else (),
         )
+
+
+def _stress_values(pool: Result) -> dict[str, Any]:
+    """The pool's values under one name, since pairs and pool both count prompts."""
+    return {"stress": dict(pool.values)} if pool.values else {}
 
 
 def _layers_to_freeze(model: str) -> int:
@@ -195,7 +219,7 @@ def _gold_of_trained(
 def _with_gold(
     inputs: _Inputs, pairs: Sequence[PreferencePair], reward_chosen_P: Any, reward_rejected_P: Any, seed: int
 ) -> tuple[tuple[Finding, ...], tuple[Table, ...]]:
-    if not inputs.gold:
+    if not inputs.gold or (inputs.pool_gold and not has_gold(pairs, inputs.gold)):
         return (), ()
     findings, table = gold_findings(
         pairs,
@@ -209,8 +233,8 @@ def _with_gold(
 
 
 # ---------------------------------------------------------------------------------------------------- what was not done
-def _not_checked(config: CheckConfig, inputs: _Inputs) -> tuple[Finding, ...]:
-    if inputs.gold:
+def _not_checked(result: Result) -> tuple[Finding, ...]:
+    if any(finding.code == "RM201" for finding in result.findings):
         return ()
     return (
         Finding(
