@@ -43,6 +43,7 @@ from karat.numerics.goodhart import (
 from karat.numerics.intervals import UNDEFINED, Interval, cluster_bootstrap
 from karat.numerics.tails import Tail, fit_tail
 from karat.stress.config import StressConfig
+from karat.stress.mitigations import Mitigation, pool_mitigations
 from karat.stress.pool import StressPool
 
 CERTIFIED_CONFIDENCE = 0.95
@@ -117,6 +118,7 @@ class Stressed:
     proxy_tail: Tail
     gold: GoldSide | None
     inflation: tuple[Inflation, ...]
+    mitigations: tuple[Mitigation, ...]
 
 
 def shown_n(max_n: int, peak: Peak | None) -> np.ndarray:
@@ -141,6 +143,7 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
     return Stressed(
         n_N, proxy, kl_N, best_of_n_kl_bound(n_N), chi2_N, proxy_sd, _tail(matrix, matrix.proxy_PG, rng), gold,
         _inflation(pool, gold, rng),
+        pool_mitigations(pool, count_BP) if gold and gold.is_complete else (),
     )  # fmt: skip
 
 

@@ -38,6 +38,9 @@ class StressPool:
     prompts: tuple[str, ...]
     responses: tuple[str, ...]
     rows: tuple[int, ...]
+    member_RM: np.ndarray
+    """Scores of the proxy and of its fellow members, by response as it was read; NaN where missing."""
+    member_names: tuple[str, ...]
     n_missing_proxy: int
     n_missing_gold: int
     n_small_prompts: int
@@ -61,7 +64,8 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
     records = [read.record for read in stream if read.record is not None]
     account = stream.account()
     columns = sorted({name for record in records for name in record.scores})
-    for role, name in (("proxy", config.proxy), ("gold", config.gold)):
+    members = config.member_names
+    for role, name in (("proxy", config.proxy), ("gold", config.gold), *(("member", name) for name in members)):
         if name and name not in columns:
             raise DataError(
                 f"{account.source}: no score column {name!r}, named as {role}. Numeric columns: "
@@ -69,10 +73,11 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
             )
     proxy_R = np.array([record.scores.get(config.proxy, np.nan) for record in records])
     gold_R = np.array([record.scores.get(config.gold, np.nan) for record in records])
-    for role, score in ((config.proxy, proxy_R), (config.gold, gold_R)):
+    member_RM = np.array([[record.scores.get(name, np.nan) for name in (config.proxy, *members)] for record in records])
+    for role, score in ((config.proxy, proxy_R), (config.gold, gold_R), *zip(members, member_RM.T[1:], strict=True)):
         if role and not np.isfinite(score).any():
             raise DataError(f"{account.source}: column {role!r} has no number in any of {len(records)} responses.")
-    for name, score in ((config.proxy, proxy_R), (config.gold, gold_R)):
+    for name, score in ((config.gold, gold_R), *zip((config.proxy, *members), member_RM.T, strict=True)):
         bad = np.flatnonzero(np.isinf(score))
         if bad.size:
             raise DataError(
@@ -99,6 +104,8 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
         prompts=tuple(plain_text(record.prompt) or record.prompt_id for record in records),
         responses=texts,
         rows=tuple(record.row for record in records),
+        member_RM=member_RM,
+        member_names=(config.proxy, *members),
         n_missing_proxy=int(np.isnan(proxy_R).sum()),
         n_missing_gold=int(np.isnan(matrix.value_PG[matrix.order_PG >= 0]).sum()) if config.gold else 0,
         n_small_prompts=len(left_out),
