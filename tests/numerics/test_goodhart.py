@@ -55,9 +55,12 @@ def test_a_planted_peak_is_found_with_its_fall() -> None:
 def test_noise_alone_makes_no_fall() -> None:
     """The peak of pure noise is above its last value by construction; cross-fitting takes that advantage away."""
     rng = np.random.default_rng(1)
-    falls = [cross_fitted_difference(rng.standard_normal((40, 30)), 29).low > 0 for _ in range(300)]
+    falls = [cross_fitted_difference(rng.standard_normal((40, 30)), 29, slice(0, 15)).low > 0 for _ in range(300)]
     assert np.mean(falls) <= 0.06
-    assert math.isnan(cross_fitted_difference(np.zeros((3, 5)), 4).estimate)
+    assert math.isnan(cross_fitted_difference(np.zeros((3, 5)), 4, slice(0, 2)).estimate)
+    same = cross_fitted_difference(np.zeros((9, 5)), 4, slice(0, 2))
+    assert same.estimate == 0
+    assert math.isnan(same.low)  # no interval has zero width
 
 
 def test_fits_recover_their_own_form_and_reject_another() -> None:

@@ -94,6 +94,7 @@ def test_without_a_gold_nothing_is_said_of_the_truth() -> None:
     assert all(map(math.isnan, result.values["gold"]))
     assert result.values["proxy"][-1] > 1
     assert "No gold was named" in result.lead
+    assert found["ST306"].verdict == "unclear"  # a hacked reward must not come out "ok" for want of a gold
 
 
 def test_gold_on_five_percent_of_rows() -> None:
@@ -182,7 +183,7 @@ def test_one_response_a_prompt_is_refused() -> None:
 def test_infinite_scores_are_refused() -> None:
     pool = rows(honest, n_prompts=3, size=4)
     pool[2]["rm"] = math.inf
-    with pytest.raises(DataError, match=r"1 scores of 'rm' are infinite \(first: row 2\)"):
+    with pytest.raises(DataError, match=r"1 scores of 'rm' are infinite or beyond any reward \(first: row 2, inf\)"):
         karat.stress(pool, proxy="rm")
 
 

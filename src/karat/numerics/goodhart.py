@@ -31,9 +31,10 @@ class Peak:
         n: the n of the largest estimate; low_n, high_n: ends of its interval, an n of the grid each.
         gold: the estimate there, which is too high by having been selected.
         is_last: the peak is the last n: the curve says nothing of where the truth falls.
-        drop: gold at the peak less gold at the last n, each half of the prompts at the peak of the other half, so that
-            selection does not favour it. The truth falls where its interval is above 0.
-        gain: gold at the peak less gold at the first n, cross-fitted in the same way.
+        drop: gold at the best n of the first half of the range, less gold at the last n. Each half of the prompts is
+            judged at the best n of the other half, so that selection does not favour it. The truth falls where its
+            interval is above 0; negative where it rises to the end.
+        gain: gold at the best n above 1, less gold at n = 1, cross-fitted in the same way.
         drop_height: (peak - last) / (peak - first), Karwowski et al. 2024 (arXiv 2310.09144): 0 nothing lost, 1 all
             that was gained is lost again, above 1 worse than the reference; NaN where nothing was gained.
     """
@@ -66,8 +67,8 @@ def locate_peak(curve: Curve, gold_PN: np.ndarray, *, level: float = 0.95) -> Pe
         high_n=int(curve.n_N[high]),
         gold=float(peak_gold),
         is_last=at == last,
-        drop=cross_fitted_difference(gold_PN, last, level=level),
-        gain=cross_fitted_difference(gold_PN, 0, level=level),
+        drop=cross_fitted_difference(gold_PN, last, slice(0, (last + 1) // 2), level=level),
+        gain=cross_fitted_difference(gold_PN, 0, slice(1, None), level=level),
         drop_height=float((peak_gold - last_gold) / gained) if gained > 0 else math.nan,
     )
 
@@ -81,24 +82,27 @@ def peak_interval(curve: Curve, *, level: float = 0.95) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def cross_fitted_difference(gold_PN: np.ndarray, against: int, *, level: float = 0.95) -> Interval:
-    """Gold at the peak less gold at one n, the peak of each half of the prompts taken from the other half.
+def cross_fitted_difference(gold_PN: np.ndarray, against: int, candidates: slice, *, level: float = 0.95) -> Interval:
+    """Gold at the best candidate less gold at one n, the best of each half of the prompts taken from the other half.
 
-    Halves are the even and the odd prompts; the interval is Student's t over prompts. NaN with fewer than four prompts.
+    Halves are the even and the odd prompts; the interval is Student's t over prompts. NaN with fewer than four prompts,
+    and ends NaN where no prompt differs from another.
 
     Args:
-        against: index of the n to compare with.
+        against: index of the n to compare with; not among the candidates, or there may be no difference to see.
+        candidates: indices of the n that may be the best.
     """
     n_prompts = len(gold_PN)
     if n_prompts < 4:
         return Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
     difference_P = np.empty(n_prompts)
     for here, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        peak = int(np.argmax(gold_PN[other].mean(axis=0)))
-        difference_P[here] = gold_PN[here, peak] - gold_PN[here, against]
-    error = float(difference_P.std(ddof=1)) / math.sqrt(n_prompts)
+        best = int(np.argmax(gold_PN[other, candidates].mean(axis=0)))
+        difference_P[here] = gold_PN[here, candidates][:, best] - gold_PN[here, against]
+    mean, error = float(difference_P.mean()), float(difference_P.std(ddof=1)) / math.sqrt(n_prompts)
+    if error <= 1e-12 * max(1.0, abs(mean)):
+        return Interval(mean, math.nan, math.nan, n_prompts, "no variation")
     half = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) * error
-    mean = float(difference_P.mean())
     return Interval(mean, mean - half, mean + half, n_prompts, "jackknife t")
 
 

@@ -31,9 +31,10 @@ WITNESS_CHARS = 120
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "ST301": (
         "The truth falls",
-        "How much gold is lost between the best n and the largest n of best-of-n by the proxy, in standard deviations "
-        "of the gold within prompts. Each half of the prompts is judged at the peak that the other half shows, so that "
-        "noise is not taken for a peak. Interval over prompts.",
+        "How much gold is lost from the best n of the first half of the range to the largest n of best-of-n by the "
+        "proxy, in standard deviations of the gold within prompts; negative while it still rises. Each half of the "
+        "prompts is judged at the n that is best for the other half, so that noise is not taken for a peak. Interval "
+        "over prompts.",
         "problem: the whole interval is above 0. ok: it ends below 0.1. unclear: neither. not checked: no gold, or "
         "gold missing for some responses.",
         "problem: optimise no further than the low end of the peak's interval; then look at what the reward pays for "
@@ -41,8 +42,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     ),
     "ST302": (
         "The gain is real",
-        "Gold gained over the reference at the best n by the proxy, in standard deviations of the gold within "
-        "prompts, each half of the prompts judged at the peak of the other half.",
+        "Gold gained over the reference at the best n of 2 or more by the proxy, in standard deviations of the gold "
+        "within prompts, each half of the prompts judged at the n that is best for the other half.",
         "ok: the whole interval is above 0. problem: else, if it ends below 0.1: optimising this reward buys nothing. "
         "unclear: neither.",
         "problem: the reward does not order responses of one prompt by the gold; see karat check. unclear: more "
@@ -85,8 +86,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Scores missing from the pool",
         "The share of responses without a proxy, which best of n cannot choose, and without a gold. Missing scores "
         "are left out and counted, never taken as 0.",
-        "problem: more than 1 % of the responses have no proxy. unclear: gold is missing for some: estimates hold if "
-        "it is missing by chance. ok: neither.",
+        "problem: more than 1 % of the responses have no proxy. unclear: gold is missing for some, and estimates hold "
+        "if it is missing by chance; or for all, and nothing is known of the truth. ok: neither.",
         "problem: see why scores failed; if they fail for long or odd responses, the curve is of another policy. "
         "unclear: score the gold for all responses to locate the peak.",
     ),
@@ -119,7 +120,7 @@ def _why_not(gold: GoldSide | None) -> str:
         return "needs --gold COLUMN: what counts as true"
     if not gold.is_complete:
         return "needs a gold for every response that is used: a peak cannot be located on a part of them"
-    return "needs at least two prompts, and a gold that differs between responses of a prompt"
+    return "needs at least four prompts, and a proxy and a gold that differ between responses of a prompt"
 
 
 def _falls(pool: StressPool, gold: GoldSide | None) -> Finding:
@@ -225,19 +226,24 @@ def _surely_beyond_zero(entry: Inflation) -> float:
 
 
 def _missing(pool: StressPool, gold_name: str) -> Finding:
-    """problem: more than MISSING_LIMIT without a proxy. unclear: some without a gold. ok: else."""
+    """problem: more than MISSING_LIMIT without a proxy. unclear: some or all without a gold. ok: else."""
     total = pool.n_used + pool.n_missing_proxy + pool.n_small_responses
     share = pool.n_missing_proxy / total
-    verdict: Verdict = "problem" if share > MISSING_LIMIT else "unclear" if pool.n_missing_gold else "ok"
+    verdict: Verdict = (
+        "problem" if share > MISSING_LIMIT else "unclear" if pool.n_missing_gold or not gold_name else "ok"
+    )
+    n_without = pool.n_missing_gold if gold_name else pool.n_used
     baseline = (
-        f"{pool.n_missing_gold} of {pool.n_used} used without a gold; {pool.n_small_prompts} prompts with fewer than "
+        f"{n_without} of {pool.n_used} used without a gold; {pool.n_small_prompts} prompts with fewer than "
         f"{pool.max_n} responses left out; {pool.n_repeated} repeated responses"
     )
     if pool.n_split_ties:
         baseline += f", {pool.n_split_ties} scored unlike their first"
     actions = {
         "problem": "Find out why scores fail; if they fail for odd responses the curve is of another policy.",
-        "unclear": "Estimates hold if gold is missing by chance; score it for all responses to locate the peak.",
+        "unclear": "Estimates hold if gold is missing by chance; score it for all responses to locate the peak."
+        if gold_name
+        else "Name a gold: without one nothing is known of the truth.",
     }
     found = Interval(share, NAN, NAN, pool.matrix.n_prompts, "undefined")
     return _finding(

@@ -16,6 +16,9 @@ from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix
 from karat.stress.config import StressConfig
 from karat.types import Account, Message, Text, TokenIds
 
+LARGEST_SCORE = 1e100
+"""Beyond it a square overflows; no reward gives it, a failed one may."""
+
 
 @dataclass(frozen=True, slots=True)
 class StressPool:
@@ -78,11 +81,11 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
         if role and not np.isfinite(score).any():
             raise DataError(f"{account.source}: column {role!r} has no number in any of {len(records)} responses.")
     for name, score in ((config.gold, gold_R), *zip((config.proxy, *members), member_RM.T, strict=True)):
-        bad = np.flatnonzero(np.isinf(score))
+        bad = np.flatnonzero(np.abs(score) > LARGEST_SCORE)
         if bad.size:
             raise DataError(
-                f"{account.source}: {bad.size} scores of {name!r} are infinite (first: row {records[bad[0]].row}). "
-                "Leave failed scores empty, and score in float32."
+                f"{account.source}: {bad.size} scores of {name!r} are infinite or beyond any reward (first: row "
+                f"{records[bad[0]].row}, {score[bad[0]]:g}). Leave failed scores empty, and score in float32."
             )
     whole = pool_matrix(proxy_R, gold_R, [record.prompt_id for record in records])
     max_n = config.max_n or largest_n(whole.size_P)

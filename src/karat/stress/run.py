@@ -60,10 +60,10 @@ def _lead(config: StressConfig, found: Stressed) -> str:
             "with it is not known."
         )
     if gold.peak is None:
-        return (
-            f"Best of {last} raises {config.proxy} by {gain:.2f} SD; the labels of {config.gold} certify best of "
-            f"{gold.certified_n}."
-        )
+        raised = f"Best of {last} raises {config.proxy} by {gain:.2f} SD"
+        if math.isnan(gold.correlation.low):
+            return f"{raised}; what it does to {config.gold} cannot be told from these prompts and labels."
+        return f"{raised}; the labels of {config.gold} certify best of {gold.certified_n}."
     peak = gold.peak
     where = f"the last n, {last}" if peak.is_last else f"n = {peak.n} [{peak.low_n}, {peak.high_n}]"
     return (
