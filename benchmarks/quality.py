@@ -99,6 +99,12 @@ def debate_of(topic: str) -> str:
     return topic.split("_", 1)[0]
 
 
+def printed_rows(log: Path) -> list[dict[str, Any]]:
+    """The rows that runs in processes of their own printed, one JSON object a line."""
+    lines = [line for line in log.read_text("utf-8").splitlines() if line.startswith('{"settings"')]
+    return sorted((json.loads(line) for line in lines), key=lambda row: row["seed"])
+
+
 def settings_of(stated: Sequence[str], base: dict[str, Any]) -> dict[str, Any]:
     """name=value entries over the base settings, with the types of TrainConfig."""
     kinds = {field.name: type(field.default) for field in fields(TrainConfig)}
@@ -112,7 +118,8 @@ def settings_of(stated: Sequence[str], base: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=["hh", "ukp"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--rows", type=Path, help="log of earlier runs with the same options, whose rows are joined")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="training options")
     parser.add_argument("--label", default="", help="names the rows; results are kept by it")
     parser.add_argument("--dev", action="store_true", help="judge on a share of the training prompts, for choosing")
@@ -125,7 +132,7 @@ def main() -> None:
         by = "prompt" if arguments.data == "hh" else "source"
         train, test = split_pairs(train, test_fraction=0.2, seed=1, by=by)
     settings = settings_of(arguments.set, HH_SETTINGS if arguments.data == "hh" else UKP_SETTINGS)
-    rows = []
+    rows = printed_rows(arguments.rows) if arguments.rows else []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             result = karat.train(

@@ -109,7 +109,7 @@ def test_reward_on_a_pool_is_put_to_stress(tmp_path: Path) -> None:
     assert found["ST302"] == "problem"  # longer is worse here
     assert found["SC101"] == "ok"
     assert "reward_under_check" not in result.lead
-    assert result.values["gold"][-1] < 0 < result.values["proxy"][-1]
+    assert result.values["gold_gain"][-1] < 0 < result.values["proxy_gain"][-1]
 
 
 def test_pairs_and_pool_in_one_report(tmp_path: Path) -> None:

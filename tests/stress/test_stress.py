@@ -57,8 +57,10 @@ def test_a_good_reward_is_found_good() -> None:
     )
     values = result.values
     assert values["n"] == list(range(1, 33))
-    assert values["gold"][0] == 0
-    assert values["gold"][-1] == pytest.approx(2.07 / math.sqrt(2), abs=0.15)  # best of 32 normals is 2.07 SD
+    assert values["gold_gain"][0] == 0
+    assert values["gold"][0] == pytest.approx(np.mean([row["truth"] for row in rows(honest)]))
+    assert values["gold_low"][-1] < values["gold"][-1] < values["gold_high"][-1]
+    assert values["gold_gain"][-1] == pytest.approx(2.07 / math.sqrt(2), abs=0.15)  # best of 32 normals is 2.07 SD
     assert values["peak_n"] > 16
     assert values["certified_n"] in (3, 4, 5)
     assert values["correlation"] == pytest.approx(1 / math.sqrt(2), abs=0.03)
@@ -92,7 +94,7 @@ def test_without_a_gold_nothing_is_said_of_the_truth() -> None:
     assert "needs --gold" in found["ST301"].action
     assert math.isnan(result.values["peak_n"])
     assert all(map(math.isnan, result.values["gold"]))
-    assert result.values["proxy"][-1] > 1
+    assert result.values["proxy_gain"][-1] > 1
     assert "No gold was named" in result.lead
     assert found["ST306"].verdict == "unclear"  # a hacked reward must not come out "ok" for want of a gold
 
@@ -132,8 +134,8 @@ def test_an_all_equal_proxy_chooses_nothing() -> None:
         row["rm"] = 1.0
     result = karat.stress(pool, proxy="rm", gold="truth")
     assert result.values["kl"][-1] == pytest.approx(0)
-    assert result.values["gold"][-1] == pytest.approx(0, abs=1e-9)
-    assert math.isnan(result.values["proxy"][-1])
+    assert result.values["gold_gain"][-1] == pytest.approx(0, abs=1e-9)
+    assert math.isnan(result.values["proxy_gain"][-1])
     assert math.isnan(result.values["correlation"])
     assert findings(result)["ST303"].verdict == "not checked"
     assert "nothing to choose by" in result.lead
@@ -223,7 +225,7 @@ def test_ensembles_are_compared_where_members_are_named() -> None:
     assert table.rows[0][0] in best
     alone = karat.stress(pool, proxy="rm", gold="truth")
     assert set(alone.values["mitigations"]) == {"proxy", "proxy less its length trend", "proxy clipped at 95 %"}
-    assert alone.values["mitigations"]["proxy"] == pytest.approx(alone.values["gold"][-1])
+    assert alone.values["mitigations"]["proxy"] == pytest.approx(alone.values["gold_gain"][-1])
 
 
 @pytest.mark.parametrize(

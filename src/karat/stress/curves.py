@@ -66,7 +66,7 @@ class GoldSide:
     """What the named gold says of the pool.
 
     Attributes:
-        curve: gain in gold over n = 1, in reference SDs.
+        raw: mean gold at best of n, in the gold's own unit; curve: gained over n = 1, in reference SDs.
         is_complete: every response used has a gold; else peak, win rate and hedges are undefined.
         peak: of the curve; None with gold missing, or one prompt.
         fits: of both forms, where the curve has points enough.
@@ -78,6 +78,7 @@ class GoldSide:
         error_tail: of the proxy less its regression on the gold, within prompts.
     """
 
+    raw: Curve
     curve: Curve
     by_prompt_PN: np.ndarray
     is_complete: bool
@@ -110,6 +111,8 @@ class Stressed:
     """Everything that is measured on one pool."""
 
     n_N: np.ndarray
+    proxy_raw: Curve
+    """Mean proxy at best of n, in its own unit; `proxy`: gained over n = 1, in reference SDs."""
     proxy: Curve
     kl_N: np.ndarray
     kl_bound_N: np.ndarray
@@ -132,7 +135,8 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
     matrix, n_N = pool.matrix, np.arange(1, pool.max_n + 1)
     count_BP = prompt_draws(matrix.n_prompts, config.resamples, np.random.default_rng([config.seed, 0]))
     proxy_sd = within_prompt_sd(matrix.proxy_PG)
-    proxy = _relative(best_of_n_curve(matrix, n_N, count_BP, of_proxy=True), proxy_sd)
+    proxy_raw = best_of_n_curve(matrix, n_N, count_BP, of_proxy=True)
+    proxy = _relative(proxy_raw, proxy_sd)
     kl_PN, chi2_PN = zip(
         *(best_of_n_divergence(row[:size], n_N) for row, size in zip(matrix.proxy_PG, matrix.size_P, strict=True)),
         strict=True,
@@ -141,10 +145,18 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
     rng = np.random.default_rng([config.seed, 1])
     gold = _gold_side(pool, proxy, kl_N, chi2_N, count_BP, rng) if config.gold else None
     return Stressed(
-        n_N, proxy, kl_N, best_of_n_kl_bound(n_N), chi2_N, proxy_sd, _tail(matrix, matrix.proxy_PG, rng), gold,
-        _inflation(pool, gold, rng),
-        pool_mitigations(pool, count_BP) if gold and gold.is_complete else (),
-    )  # fmt: skip
+        n_N=n_N,
+        proxy_raw=proxy_raw,
+        proxy=proxy,
+        kl_N=kl_N,
+        kl_bound_N=best_of_n_kl_bound(n_N),
+        chi2_N=chi2_N,
+        proxy_sd=proxy_sd,
+        proxy_tail=_tail(matrix, matrix.proxy_PG, rng),
+        gold=gold,
+        inflation=_inflation(pool, gold, rng),
+        mitigations=pool_mitigations(pool, count_BP) if gold and gold.is_complete else (),
+    )
 
 
 def _relative(curve: Curve, sd: float) -> Curve:
@@ -168,7 +180,8 @@ def _gold_side(
 ) -> GoldSide:
     matrix, n_N = pool.matrix, proxy.n_N
     sd = within_prompt_sd(matrix.value_PG)
-    curve = _relative(best_of_n_curve(matrix, n_N, count_BP), sd)
+    raw = best_of_n_curve(matrix, n_N, count_BP)
+    curve = _relative(raw, sd)
     is_complete = pool.n_missing_gold == 0
     by_prompt_PN = np.full((matrix.n_prompts, n_N.size), np.nan)
     hedges: dict[str, Optimum] = {}
@@ -187,10 +200,20 @@ def _gold_side(
     best = int(np.argmax(certified_N)) if np.isfinite(certified_N).any() else 0
     certified_n = int(n_N[best]) if certified_N[best] > 0 else 1
     return GoldSide(
-        curve, by_prompt_PN, is_complete, peak, win_rate_S, tuple(fit for fit in fits if fit), hedges,
-        correlation,
-        certified_N, certified_n, _tail(matrix, _error(matrix), rng), sd,
-    )  # fmt: skip
+        raw=raw,
+        curve=curve,
+        by_prompt_PN=by_prompt_PN,
+        is_complete=is_complete,
+        peak=peak,
+        win_rate_S=win_rate_S,
+        fits=tuple(fit for fit in fits if fit),
+        hedges=hedges,
+        correlation=correlation,
+        certified_N=certified_N,
+        certified_n=certified_n,
+        error_tail=_tail(matrix, _error(matrix), rng),
+        sd=sd,
+    )
 
 
 def _hedges(

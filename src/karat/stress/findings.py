@@ -428,18 +428,22 @@ def _label_table(found: Stressed) -> Table:
 
 
 def values_of(pool: StressPool, found: Stressed) -> dict[str, Any]:
-    """Values with stable names; NaN where undefined."""
+    """Values with stable names, NaN where undefined: means in the scores' own units, gains and drops in their SDs."""
     gold, n_N = found.gold, found.n_N
     nothing = [NAN] * n_N.size
     peak = gold.peak if gold else None
     return {
         "n": n_N.tolist(),
-        "proxy": found.proxy.mean_N.tolist(),
-        "proxy_low": found.proxy.low_N.tolist(),
-        "proxy_high": found.proxy.high_N.tolist(),
-        "gold": gold.curve.mean_N.tolist() if gold else nothing,
-        "gold_low": gold.curve.low_N.tolist() if gold else nothing,
-        "gold_high": gold.curve.high_N.tolist() if gold else nothing,
+        "proxy": found.proxy_raw.mean_N.tolist(),
+        "proxy_low": found.proxy_raw.low_N.tolist(),
+        "proxy_high": found.proxy_raw.high_N.tolist(),
+        "proxy_gain": found.proxy.mean_N.tolist(),
+        "gold": gold.raw.mean_N.tolist() if gold else nothing,
+        "gold_low": gold.raw.low_N.tolist() if gold else nothing,
+        "gold_high": gold.raw.high_N.tolist() if gold else nothing,
+        "gold_gain": gold.curve.mean_N.tolist() if gold else nothing,
+        "gold_gain_low": gold.curve.low_N.tolist() if gold else nothing,
+        "gold_gain_high": gold.curve.high_N.tolist() if gold else nothing,
         "kl": found.kl_N.tolist(),
         "kl_bound": found.kl_bound_N.tolist(),
         "chi2": found.chi2_N.tolist(),
