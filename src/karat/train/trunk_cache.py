@@ -107,6 +107,7 @@ def _key(net: RewardNet, trees: Sequence[TokenTree], layer: int) -> str:
     for tree in trees:
         for part in (tree.root, *tree.branches):
             digest.update(np.asarray(part, dtype=np.int64).tobytes() + b"|")
+        digest.update(b"#")  # two trees are not one with more branches
     return digest.hexdigest()[:32]
 
 
