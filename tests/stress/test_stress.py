@@ -243,3 +243,14 @@ def test_a_constant_member_is_refused_by_name() -> None:
     pool = [{**row, "b": 1.0} for row in rows(honest, n_prompts=3, size=4)]
     with pytest.raises(InputError, match="'b' is equal for all responses of every prompt"):
         karat.stress(pool, proxy="rm", gold="truth", members="b")
+
+
+def test_the_figure_without_a_gold_shows_the_proxy_alone() -> None:
+    from karat.report.html import render_html
+
+    with_gold, without = (
+        render_html(karat.stress(rows(honest, n_prompts=20, size=8), proxy="rm", gold=gold)) for gold in ("truth", "")
+    )
+    assert "the gold&#39;s peak" in with_gold or "the gold's peak" in with_gold
+    assert "The proxy; no gold was named." in without
+    assert "gain over the reference, SD" in without
