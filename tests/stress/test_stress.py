@@ -251,6 +251,6 @@ def test_the_figure_without_a_gold_shows_the_proxy_alone() -> None:
     with_gold, without = (
         render_html(karat.stress(rows(honest, n_prompts=20, size=8), proxy="rm", gold=gold)) for gold in ("truth", "")
     )
-    assert "the gold&#39;s peak" in with_gold or "the gold's peak" in with_gold
+    assert "where the gold is highest" in with_gold
     assert "The proxy; no gold was named." in without
     assert "gain over the reference, SD" in without
