@@ -33,7 +33,7 @@ from karat.train import TrainConfig
 from karat.types import PreferencePair
 
 HH_TRAIN, HH_TEST_SHARE, HH_SPLIT_SEED = 2000, 0.133, 0
-HH_SETTINGS = {"freeze_below": 20, "lr": 1e-4, "epochs": 1.0, "pairs_per_step": 16}
+HH_SETTINGS = {"freeze_below": 26, "lr": 1e-4, "epochs": 2.0, "pairs_per_step": 16}
 UKP_SETTINGS = {"freeze_below": 20, "lr": 1e-4, "epochs": 4.0, "pairs_per_step": 1, "group": True}
 UKP_TEST_DEBATES = 4
 COLUMNS = (
@@ -99,10 +99,10 @@ def debate_of(topic: str) -> str:
     return topic.split("_", 1)[0]
 
 
-def printed_rows(log: Path) -> list[dict[str, Any]]:
-    """The rows that runs in processes of their own printed, one JSON object a line."""
+def printed_rows(log: Path, label: str) -> list[dict[str, Any]]:
+    """The rows that runs in processes of their own printed, one JSON object a line, under one label."""
     lines = [line for line in log.read_text("utf-8").splitlines() if line.startswith('{"settings"')]
-    return sorted((json.loads(line) for line in lines), key=lambda row: row["seed"])
+    return sorted(({**json.loads(line), "settings": label} for line in lines), key=lambda row: row["seed"])
 
 
 def settings_of(stated: Sequence[str], base: dict[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def main() -> None:
         by = "prompt" if arguments.data == "hh" else "source"
         train, test = split_pairs(train, test_fraction=0.2, seed=1, by=by)
     settings = settings_of(arguments.set, HH_SETTINGS if arguments.data == "hh" else UKP_SETTINGS)
-    rows = printed_rows(arguments.rows) if arguments.rows else []
+    rows = printed_rows(arguments.rows, arguments.label or "default") if arguments.rows else []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:
             result = karat.train(
