@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
 from karat.errors import ModelError, ResourceError
+from karat.rewards import attention
 from karat.rewards.backbone import RewardNet, hidden_below, load_network, without_frozen_layers
 from karat.rewards.model import score_trees
 from karat.rewards.tree import TokenTree, pack_trees
@@ -148,3 +150,27 @@ def test_missing_model_names_the_remedy(tmp_path: Path, monkeypatch: pytest.Monk
         load_network("nobody/nothing-here", n_heads=1)
     with pytest.raises(ModelError, match="cannot load"):
         load_network(str(tmp_path), n_heads=1)
+
+
+def test_gradient_checkpointing_computes_each_layer_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once more for each chunk of queries."""
+    net, model = load_network(str(save_tiny(tmp_path)), n_heads=1)
+    pack = pack_trees([TokenTree(tuple(range(3, 203)), (tuple(range(3, 203)), tuple(range(4, 290))))])
+    net.train()
+    net(pack).sum().backward()
+    plain = {name: parameter.grad.clone() for name, parameter in net.named_parameters() if parameter.grad is not None}
+    net.zero_grad()
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    calls = 0
+    attend = attention._by_blocks
+
+    def counted(*arguments: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return attend(*arguments)
+
+    monkeypatch.setattr(attention, "_by_blocks", counted)
+    net(pack).sum().backward()
+    assert calls == 2 * model.config.num_hidden_layers
+    for name, gradient in plain.items():
+        assert torch.allclose(net.get_parameter(name).grad, gradient, rtol=1e-4, atol=1e-7), name

@@ -111,9 +111,32 @@ def test_no_sequence_exceeds_the_limit_and_the_last_token_stays(limit: int, prom
     encoded = encoder(max_length=limit).encode(Group(prompt, tuple(responses)))
     assert encoded.tree.longest <= limit
     assert all(branch[-1] == EOS for branch in encoded.tree.branches)
-    whole = encoder(max_length=10_000).encode(Group(prompt, tuple(responses)))
-    cut = whole.tree.n_tokens - encoded.tree.n_tokens
-    assert cut == encoded.prompt_tokens_cut + encoded.response_tokens_cut
+    whole = sequences(Group(prompt, tuple(responses)), max_length=10_000)
+    fitted = sequences(Group(prompt, tuple(responses)), max_length=limit)
+    lost = sum(map(len, whole)) - sum(map(len, fitted))
+    assert lost == len(responses) * encoded.prompt_tokens_cut + encoded.response_tokens_cut
+
+
+@pytest.mark.parametrize("prompt", ["p", "a longer prompt of thirty tokens"])
+def test_a_long_response_is_cut_alike_alone_and_in_company(prompt: str) -> None:
+    """Alone, a tree's root is all but the last token: the cut must still fall on the prompt first, then on the end."""
+    long = "abcdefghijklmnopqrstuvwxyz" * 2
+    alone = sequences(Group(prompt, (long,)), max_length=20)
+    assert alone[0] == sequences(Group(prompt, (long, "z")), max_length=20)[0]
+    assert TOKENIZER.decode(alone[0]).startswith(prompt[-1] + "abcdef")
+
+
+def test_turns_are_dropped_to_the_next_question() -> None:
+    strict = TOKENIZER.chat_template.replace(
+        "{% for",
+        "{% if messages[0]['role'] != 'user' %}{{ raise_exception('must begin with user') }}{% endif %}{% for",
+        1,
+    )
+    encoded = Encoder(byte_tokenizer(chat_template=strict), EncodingPolicy(max_length=70)).encode(
+        Group(chat("first question " * 3, "first answer", "second question"), ((Message("assistant", "yes"),),))
+    )
+    assert encoded.turns_dropped == 2
+    assert "second question" in TOKENIZER.decode(encoded.tree.root)
 
 
 def test_hash_follows_what_decides_the_tokens() -> None:

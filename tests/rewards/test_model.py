@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from karat.errors import ModelError, ResourceError
@@ -160,13 +161,23 @@ def test_reference_scores_are_those_of_the_model(tmp_path: Path) -> None:
         assert logit == pytest.approx(reference["score"], rel=1e-4, abs=1e-6)
 
 
-def test_full_disk_keeps_the_old_model_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["the file system's", "safetensors' own"],
+)
+def test_full_disk_keeps_the_old_model_usable(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reward = trained(tmp_path)
     save_reward_model(reward, tmp_path / "rm", {"run": "old"})
     before = values(RewardModel.load(str(tmp_path / "rm")))
 
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr(type(reward.model), "save_pretrained", full)
     with pytest.raises(ResourceError, match=r"the disk is full.*make room"):

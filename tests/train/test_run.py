@@ -307,3 +307,36 @@ def test_options_that_exclude_each_other() -> None:
         TrainConfig(lora=8, freeze_below=2)
     with pytest.raises(InputError, match="exclude each other"):
         TrainConfig(heads=2, attributes="auto")
+
+
+# ------------------------------------------------------------------------------------------------- nothing is lost late
+def test_held_out_pairs_that_cannot_be_encoded_are_missing_and_the_model_is_saved(lm: str, tmp_path: Path) -> None:
+    bad = [
+        PreferencePair("p", (Message("user", "x"),), (Message("user", "y"),), prompt_id=f"bad {i}", row=i)
+        for i in range(2)
+    ]
+    held_out = [*toy_pairs(8), *bad]
+    result = karat.train(toy_pairs(24), out=tmp_path / "rm", model=lm, test_pairs=held_out, lr=3e-3, max_steps=2)
+    assert (tmp_path / "rm" / "karat.json").exists()
+    assert result.values["n_missing"] == 2
+
+
+def test_a_mistyped_model_does_not_block_the_folder(lm: str, tmp_path: Path) -> None:
+    with pytest.raises((ModelError, ResourceError, InputError)):
+        karat.train(toy_pairs(8), out=tmp_path / "rm", model=str(tmp_path / "typo"), max_steps=1)
+    karat.train(toy_pairs(8), out=tmp_path / "rm", model=lm, max_steps=1, test_fraction=0.0)
+    assert (tmp_path / "rm" / "karat.json").exists()
+
+
+def test_checkpoints_that_are_not_karats_are_never_removed(lm: str, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "mine.pt").write_text("mine")
+    with pytest.raises(InputError, match="is not karat's"):
+        karat.train(toy_pairs(8), out=tmp_path, model=lm, max_steps=1, overwrite=True)
+    assert (tmp_path / "checkpoints" / "mine.pt").exists()
+
+
+def test_several_processes_are_refused(lm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="WORLD_SIZE is 2"):
+        karat.train(toy_pairs(8), out=tmp_path / "rm", model=lm, max_steps=1)

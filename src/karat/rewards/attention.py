@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 from transformers import AttentionInterface
 
@@ -115,7 +116,9 @@ class _Blocks(torch.autograd.Function):
                 n_keys = block.root_tokens + stop - block.start
                 views = (query[:, :, start:stop], keys[:, :, :n_keys], values[:, :, :n_keys])
                 rows = mask[start - block.start : stop - block.start, :n_keys]
-                with torch.set_grad_enabled(needs_grad):
+                # The chunks' graphs are ours: gradient checkpointing must not see what they save, or it would compute
+                # the layer again for each chunk.
+                with torch.set_grad_enabled(needs_grad), saved_tensors_hooks(_as_is, _as_is):
                     inputs = [view.detach().requires_grad_(needs_grad) for view in views]
                     part = attend(inputs[0], inputs[1], inputs[2], rows)
                 out[:, :, start:stop] = part.detach()
@@ -132,7 +135,12 @@ class _Blocks(torch.autograd.Function):
             for total, piece in zip((grad_key, grad_value), of_keys, strict=True):
                 total[:, :, block.root_start : block.root_stop] += piece[:, :, : block.root_tokens]
                 total[:, :, block.start : stop] += piece[:, :, block.root_tokens :]
+        ctx.chunks = ctx.like = None  # the next pack's forward begins while this graph is still referred to
         return grad_query, grad_key, grad_value, None, None, None
+
+
+def _as_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _keys_of(tensor: Tensor, block: Block) -> Tensor:

@@ -56,7 +56,8 @@ class RewardNet(nn.Module):
 
     def forward(self, pack: TreePack) -> Tensor:
         """Rewards of all heads at the read positions, (R, H), float32."""
-        return cast(Tensor, self.head(self.hidden(pack)).float())
+        # in float32 whatever the trunk: bfloat16 would round a reward of 4 to a 64th, and margins to ties
+        return torch.nn.functional.linear(self.hidden(pack).float(), self.head.weight.float())
 
 
 # ------------------------------------------------------------------------------------------------------------ loading

@@ -18,6 +18,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from karat.errors import DataError, ModelError
@@ -101,6 +102,19 @@ class Encoder:
                 encoded.append(self._shorten(group, ids))
         return encoded
 
+    def encode_each(self, groups: Sequence[Group]) -> list[Encoded | DataError]:
+        """As `encode_many`; a group that cannot be encoded gives its error in its place, and the others their trees."""
+        try:
+            return list(self.encode_many(groups))
+        except DataError:
+            out: list[Encoded | DataError] = []
+            for group in groups:
+                try:
+                    out.append(self.encode(group))
+                except DataError as error:
+                    out.append(error)
+            return out
+
     def _texts(self, group: Group) -> list[tuple[str, bool] | tuple[int, ...]]:
         """One entry per response: (text, whether the tokenizer adds its special tokens), or ids as they came."""
         prompt = group.prompt
@@ -154,18 +168,42 @@ class Encoder:
         if isinstance(prompt, tuple):
             keep_first = 1 if prompt and prompt[0].role == "system" else 0
             while len(prompt) - keep_first > 1 and max(map(len, sequences)) > self.policy.max_length:
+                n_before = len(prompt)
                 prompt = prompt[:keep_first] + prompt[keep_first + 1 :]
-                turns_dropped += 1
+                # A conversation that begins with an answer, or with a tool's result, is refused by strict templates.
+                while len(prompt) - keep_first > 1 and prompt[keep_first].role != "user":
+                    prompt = prompt[:keep_first] + prompt[keep_first + 1 :]
+                turns_dropped += n_before - len(prompt)
                 sequences = self._tokenise(self._texts(Group(prompt, group.responses, group.tools)))
-        tree = TokenTree.from_sequences(sequences)
-        excess = tree.longest - self.policy.max_length
-        bos = 1 if tree.root[:1] == (self.tokenizer.bos_token_id,) else 0
-        cut = max(0, min(excess, len(tree.root) - bos - MIN_PROMPT_TOKENS))
-        root = tree.root[:bos] + tree.root[bos + cut :]
-        room = self.policy.max_length - len(root)
-        branches = tuple(b if len(b) <= room else b[: room - 1] + b[-1:] for b in tree.branches)
-        response_cut = sum(map(len, tree.branches)) - sum(map(len, branches))
-        return Encoded(TokenTree(root, branches), turns_dropped, cut, response_cut)
+        longest, n_prompt = (
+            self.policy.max_length,
+            self._prompt_tokens(Group(prompt, group.responses, group.tools), sequences),
+        )
+        bos = 1 if sequences[0][:1] == [self.tokenizer.bos_token_id] else 0
+        cut = max(0, min(max(map(len, sequences)) - longest, n_prompt - bos - MIN_PROMPT_TOKENS))
+        shorter = [ids[:bos] + ids[bos + cut :] for ids in sequences]
+        fitting = [ids if len(ids) <= longest else ids[: longest - 1] + ids[-1:] for ids in shorter]
+        response_cut = sum(map(len, shorter)) - sum(map(len, fitting))
+        return Encoded(TokenTree.from_sequences(fitting), turns_dropped, cut, response_cut)
+
+    def _prompt_tokens(self, group: Group, sequences: Sequence[list[int]]) -> int:
+        """Tokens at the start of every sequence that belong to the prompt: what may be cut from it.
+
+        Not the tree's root, which for a single response is all but its last token. Tokenised data without a prompt of
+        its own has only the common prefix to go by.
+        """
+        prompt = group.prompt
+        if isinstance(prompt, TokenIds):
+            ids = list(prompt.ids)
+        elif isinstance(group.responses[0], TokenIds):
+            return len(TokenTree.from_sequences(sequences).root)
+        else:
+            text = prompt if isinstance(prompt, str) else self._render(prompt, group.tools) if prompt else ""
+            ids = self.tokenizer([text], add_special_tokens=isinstance(prompt, str))["input_ids"][0] if text else []
+        return min(
+            sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, sequence, strict=False)))
+            for sequence in sequences
+        )
 
 
 def _kind(text: Text) -> str:

@@ -109,10 +109,16 @@ class RewardModel:
         )
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
-        """Scores of every response of every group, in order; a score that is not finite is missing, with the reason."""
+        """Scores of every response of every group, in order; missing, with the reason, where a group cannot be encoded
+        (a template refuses it, a sequence is empty) or a score is not finite."""
+        encoded = self.encoder.encode_each(groups)
+        trees = [item for item in encoded if isinstance(item, Encoded)]
+        reward_BH = iter(self.score_encoded(trees))
         return [
-            [self._score_of(row) for row in reward_BH]
-            for reward_BH in self.score_encoded(self.encoder.encode_many(groups))
+            [self._score_of(row) for row in next(reward_BH)]
+            if isinstance(item, Encoded)
+            else [Score(NAN, missing=str(item))] * len(group.responses)
+            for group, item in zip(groups, encoded, strict=True)
         ]
 
     def _score_of(self, heads_H: np.ndarray) -> Score:
@@ -136,7 +142,7 @@ def score_trees(net: RewardNet, trees: Sequence[TokenTree], *, tokens_per_pack: 
     net.eval()
     for pieces in plan_packs(trees, tokens_per_pack):
         parts = [trees[piece.tree].subset(piece.branches) for piece in pieces]
-        reward_RH = net(pack_trees(parts)).double().cpu().numpy()
+        reward_RH = net(pack_trees(parts)).cpu().double().numpy()
         at = 0
         for piece in pieces:
             n = len(piece.branches)
@@ -259,8 +265,8 @@ def save_reward_model(reward: RewardModel, out: Path, manifest: Mapping[str, Any
         for file in sorted(staged.iterdir(), key=lambda file: file.name == MANIFEST):  # the manifest goes last
             os.replace(file, out / file.name)
         staged.rmdir()
-    except (OSError, RuntimeError) as error:  # safetensors wraps "no space left" in its own error type
-        if isinstance(error, OSError) or "os error" in str(error).lower():
+    except Exception as error:  # safetensors wraps "no space left" in an error type that derives from Exception alone
+        if isinstance(error, OSError) or "os error" in str(error).lower() or "No space left" in str(error):
             shutil.rmtree(staged, ignore_errors=True)
             full_disk = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
             what = "the disk is full" if full_disk else str(error)
@@ -276,7 +282,7 @@ def _write_folder(reward: RewardModel, folder: Path, manifest: Mapping[str, Any]
     from safetensors.torch import save_file
 
     net, model, tokenizer = reward.net, reward.model, reward.encoder.tokenizer
-    scalar_D = (net.combine_H.double().cpu() @ net.head.weight.detach().double().cpu()).to(net.head.weight.dtype)
+    scalar_D = (net.combine_H.cpu().double() @ net.head.weight.detach().cpu().double()).to(net.head.weight.dtype)
     plain = nn.Linear(net.head.in_features, 1, bias=False, dtype=net.head.weight.dtype)
     plain.weight.data.copy_(scalar_D[None])
     pad = choose_pad_token(tokenizer, model.config.get_text_config().vocab_size)
@@ -309,7 +315,7 @@ def _reference_scores(net: RewardNet) -> list[dict[str, Any]]:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, vocabulary, (REFERENCE_SEQUENCES, 24), generator=generator).tolist()
     rewards = score_trees(net, [TokenTree((), (tuple(row),)) for row in ids], tokens_per_pack=1024)
-    combine_H = net.combine_H.double().cpu().numpy()
+    combine_H = net.combine_H.cpu().double().numpy()
     return [
         {"ids": row, "score": float((reward_BH @ combine_H)[0])} for row, reward_BH in zip(ids, rewards, strict=True)
     ]

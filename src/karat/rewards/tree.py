@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from karat.errors import InputError
+from karat.errors import DataError, InputError
 
 WHOLE_TREE_TOKENS = 192
 """Up to this many tokens a tree is one attention call: fewer calls are worth the masked half that they compute."""
@@ -66,7 +66,7 @@ class TokenTree:
         """
         shortest = min((len(sequence) for sequence in sequences), default=0)
         if shortest == 0:
-            raise InputError("a sequence without tokens cannot be scored: prompt and response are both empty.")
+            raise DataError("a sequence without tokens cannot be scored: prompt and response are both empty.")
         limit = shortest - 1
         first = np.asarray(sequences[0][:limit])
         for other in sequences[1:]:

@@ -135,7 +135,7 @@ def _score_pairs(scorer: Reward, chunk: Sequence[PairRow], config: ScoreConfig) 
     pairs = [pair for row in chunk for pair in row.pairs]
     both: list[tuple[Score, Score]] = [(_NONE, _NONE)] * len(pairs)
     grouped = group_pairs(pairs)
-    for members, score_B in zip(grouped.members, _scores(scorer, grouped.groups), strict=True):
+    for members, score_B in zip(grouped.members, scorer.score(grouped.groups), strict=True):
         for index, chosen, rejected in members:
             both[index] = (score_B[chosen], score_B[rejected])
     out, at = [], 0
@@ -159,7 +159,7 @@ def _score_pool(scorer: Reward, chunk: Sequence[PoolRead], config: ScoreConfig) 
         for prompt, index in at.items()
     ]
     found: dict[int, Score] = {}
-    for members, score_B in zip(at.values(), _scores(scorer, groups), strict=True):
+    for members, score_B in zip(at.values(), scorer.score(groups), strict=True):
         found.update(zip(members, score_B, strict=True))
     return [
         {**row.raw, **_columns(scorer, found.get(index, Score(NAN, missing=row.dropped)), config.name, config)}
@@ -168,20 +168,6 @@ def _score_pool(scorer: Reward, chunk: Sequence[PoolRead], config: ScoreConfig) 
 
 
 _NONE = Score(NAN, missing="not scored")
-
-
-def _scores(scorer: Reward, groups: Sequence[Group]) -> list[list[Score]]:
-    """Scores of groups; where a group cannot be encoded, its responses are missing and the others are not."""
-    try:
-        return scorer.score(groups)
-    except DataError:
-        out = []
-        for group in groups:
-            try:
-                out += scorer.score([group])
-            except DataError as error:
-                out.append([Score(NAN, missing=str(error))] * len(group.responses))
-        return out
 
 
 def _columns(scorer: Reward, score: Score, stem: str, config: ScoreConfig) -> dict[str, Any]:

@@ -43,7 +43,12 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
 
     Raises: InputError: the folder holds a finished model, another run, or something else altogether.
     """
-    if overwrite:
+    is_ours = (out / RUN).exists() or (out / MANIFEST).exists()
+    if (out / CHECKPOINTS).exists() and not is_ours:
+        raise InputError(
+            f"{out / CHECKPOINTS} is not karat's, and a run would write there and remove it. Name another --out."
+        )
+    if overwrite and is_ours:
         for name in (RUN, MANIFEST):
             (out / name).unlink(missing_ok=True)
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
@@ -56,15 +61,18 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
     if file.exists():
         held = json.loads(file.read_text(encoding="utf-8"))
         differs = sorted(name for name in asked.keys() | held.keys() if asked.get(name) != held.get(name))
-        if differs:
+        started = last_complete(out / CHECKPOINTS)
+        if differs and started:
             name = differs[0]
             raise InputError(
                 f"{out} holds an unfinished run that differs in {', '.join(differs)}"
                 f" ({name}: {held.get(name)!r} there, "
                 f"{asked.get(name)!r} now). Repeat the same request to resume it, or use --overwrite or another --out."
             )
-        return last_complete(out / CHECKPOINTS)
-    if out.exists() and any(out.iterdir()) and not overwrite:
+        if not differs:
+            return started
+        file.unlink()  # nothing was trained for the other request: a mistyped option must not block the folder
+    elif out.exists() and any(out.iterdir()) and not overwrite:
         raise InputError(
             f"{out} is not empty and holds no karat run. Name another --out, or use --overwrite to write into it."
         )

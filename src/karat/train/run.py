@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -179,6 +180,8 @@ def _fit(
         head_weight = {prompt: np.ones(n_heads) for prompt in head_weight}
     steps = _total_steps(len(units.units), config)
     with contextlib.ExitStack() as stack:
+        arguments = _arguments(config, out, steps)
+        net.to(arguments.device)
         cache = None
         if config.freeze_below:
             trees = [unit.tree for unit in units.units]
@@ -190,7 +193,7 @@ def _fit(
         pace = Pace(progress, units.n_pairs / per_step, units.n_tokens / per_step)
         trainer = TreeTrainer(
             model=TrainedNet(net, make_loss(config, attributes.names, attributes.weights)),
-            args=_arguments(config, out, steps),
+            args=arguments,
             units=units.units,
             head_weight=head_weight,
             tokens_per_pack=config.tokens_per_pack,
@@ -218,7 +221,7 @@ def _run(trainer: TreeTrainer, out: Path, resume: Path | None, steps: int) -> No
         return
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # safetensors' own error type derives from Exception alone
         if "No space left" in str(error) or getattr(error, "errno", None) == 28:
             raise ResourceError(
                 f"the disk is full: a checkpoint could not be written to {out / CHECKPOINTS}. Earlier checkpoints are "
@@ -271,7 +274,13 @@ def _total_steps(n_units: int, config: TrainConfig) -> int:
 
 
 def _arguments(config: TrainConfig, out: Path, steps: int) -> TrainingArguments:
-    return TrainingArguments(
+    """Raises: InputError: several processes, in which the steps and the saving are not coordinated."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}: training in several processes is not supported. Run one "
+            "process; it uses one GPU."
+        )
+    arguments = TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         per_device_train_batch_size=config.pairs_per_step,
         max_steps=steps,
@@ -292,7 +301,10 @@ def _arguments(config: TrainConfig, out: Path, steps: int) -> TrainingArguments:
         bf16=False,
         fp16=False,
         dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),  # MPS has no float64, which scores are summed in
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # nn.DataParallel would give every GPU the whole pack
+    return arguments
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation

@@ -99,7 +99,8 @@ def _fill(
 
 
 def _key(net: RewardNet, trees: Sequence[TokenTree], layer: int) -> str:
-    digest = hashlib.sha256(f"{layer} {net.head.weight.dtype} {type(net.trunk).__name__}".encode())
+    facts = f"{layer} {net.head.weight.dtype} {type(net.trunk).__name__} {net.trunk.config.to_json_string()}"
+    digest = hashlib.sha256(facts.encode())
     frozen = [net.trunk.get_input_embeddings(), *list(decoder_layers(net))[:layer]]
     for module in frozen:
         for parameter in module.parameters():

@@ -79,7 +79,8 @@ def build_units(
     cut: dict[str, list[int]] = {}
     for start in range(0, len(items), GROUPS_PER_CALL):
         part = items[start : start + GROUPS_PER_CALL]
-        for (members_pairs, which, members), encoded in zip(part, _encode([i[1] for i in part], encoder), strict=True):
+        trees = encoder.encode_each([which for _, which, _ in part])
+        for (members_pairs, which, members), encoded in zip(part, trees, strict=True):
             rows = [pair.row for pair in members_pairs]
             if isinstance(encoded, DataError):
                 failed.setdefault(str(encoded), []).extend(rows)
@@ -103,20 +104,6 @@ def build_units(
     entries = [_entry("dropped", reason, rows) for reason, rows in failed.items()]
     entries += [_entry("changed", reason, rows) for reason, rows in cut.items()]
     return UnitSet(tuple(units), tuple(entries))
-
-
-def _encode(groups: Sequence[object], encoder: Encoder) -> list[Encoded | DataError]:
-    """Encode in one call; where one group fails, one by one, so that only that group is lost."""
-    try:
-        return list(encoder.encode_many(groups))  # type: ignore[arg-type]
-    except DataError:
-        out: list[Encoded | DataError] = []
-        for group in groups:
-            try:
-                out.append(encoder.encode(group))  # type: ignore[arg-type]
-            except DataError as error:
-                out.append(error)
-        return out
 
 
 def _cuts(encoded: Encoded, max_length: int) -> list[str]:
