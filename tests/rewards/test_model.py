@@ -21,7 +21,7 @@ from karat.rewards.model import (
     replace_head,
     save_reward_model,
 )
-from karat.types import Message
+from karat.types import Message, TokenIds
 from rewards.tiny import byte_tokenizer, save_tiny
 
 GROUPS = [
@@ -45,6 +45,21 @@ def trained(folder: Path, *, heads: int = 1, pad: str = "<pad>") -> RewardModel:
 
 def values(reward: RewardModel, groups: list[Group] = GROUPS) -> list[float]:
     return [score.value for scores in reward.score(groups) for score in scores]
+
+
+def test_a_group_that_cannot_be_scored_does_not_take_others_with_it(tmp_path: Path) -> None:
+    reward = trained(tmp_path)
+    good, mixed, empty = (
+        Group("p", (" a", " bb")),
+        Group("q", ((Message("assistant", "x"),),)),
+        Group(TokenIds(()), (TokenIds(()),)),
+    )
+    scores = reward.score([good, mixed, empty, good])
+    assert [score.value for score in scores[0]] == pytest.approx(values(reward, [good]), rel=1e-5)
+    assert [score.value for score in scores[3]] == pytest.approx(values(reward, [good]), rel=1e-5)
+    assert "must be plain text, or both conversations" in scores[1][0].missing
+    assert "without tokens" in scores[2][0].missing
+    assert np.isnan([scores[1][0].value, scores[2][0].value]).all()
 
 
 def test_saved_and_loaded_scores_are_the_same(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import karat
-from karat.errors import DataError, InputError
+from karat.errors import InputError
 from karat.rewards import Group, load_reward
 from karat.types import NAN, Score
 
@@ -143,22 +143,6 @@ def test_existing_output_is_kept(tmp_path: Path) -> None:
 def test_unknown_output_kind_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.jsonl, \.jsonl\.gz, \.jsonl\.zst, \.parquet"):
         karat.score("builtin:longer", write(tmp_path / "pool.jsonl", POOL), out=tmp_path / "out.xlsx")
-
-
-def test_a_group_that_cannot_be_scored_does_not_take_others_with_it(tmp_path: Path) -> None:
-    class Picky:
-        name = "picky"
-        head_names = ("reward",)
-
-        def score(self, groups: Sequence[Group]) -> list[list[Score]]:
-            if any(group.prompt == "q" for group in groups):
-                raise DataError("the template refuses q")
-            return [[Score(1.0)] * len(group.responses) for group in groups]
-
-    karat.score(Picky(), write(tmp_path / "pool.jsonl", POOL), out=tmp_path / "out.jsonl")
-    rows = read(tmp_path / "out.jsonl")
-    assert [row["score"] for row in rows] == [1, 1, None]
-    assert rows[2]["score_missing"] == "the template refuses q"
 
 
 def test_missing_is_null_never_zero(tmp_path: Path) -> None:
