@@ -4,8 +4,10 @@
     python scripts/make_default_world.py sample           the pool; about 7 minutes on two cores; resumes by batch
     python scripts/make_default_world.py grade            the stored pool's gold anew, after a checker has changed
     python scripts/make_default_world.py pairs            the preferences, from the stored pool; a second
+    python scripts/make_default_world.py deep             64 responses to each of 160 prompts; about 15 minutes; resumes
 
-`sample` writes worlds/default/pool.jsonl.gz and recipe.json, `grade` rewrites the pool, `pairs` writes pairs.jsonl.gz.
+`sample` writes worlds/default/pool.jsonl.gz and recipe.json, `grade` rewrites the pools, `pairs` writes pairs.jsonl.gz,
+`deep` writes deep.jsonl.gz and deep_recipe.json.
 The same samples give the same pairs, byte for byte; the samples themselves depend on the processor's arithmetic.
 """
 
@@ -15,20 +17,27 @@ import argparse
 import gzip
 import json
 import random
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
+from karat.data.part_files import PartFiles
+from karat.policies import Policy, SamplingConfig
 from karat.rewards.default_model import default_model_path, default_model_provenance
+from karat.types import Message
 from karat.worlds.annotators import compare_pool
 from karat.worlds.pool import DEFAULT, read_pool, read_rows
 from karat.worlds.tasks import FAMILIES, Task, draw_tasks
-from karat.worlds.world import pair_to_row
+from karat.worlds.world import load_default_world, pair_to_row
 
 SEED, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P, BATCH = 0, 6, 36, 0.7, 0.9, 64
+DEEP_PROMPTS, DEEP_SAMPLES = 160, 64
+DEEP = SamplingConfig(max_new_tokens=NEW_TOKENS, temperature=0.8)
 PER_FAMILY = {
     "arithmetic": 32, "capital": 28, "list": 18, "json": 24, "length": 34, "ending": 30, "first": 26,
     "code": 8,
@@ -129,6 +138,32 @@ def recipe() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def deep() -> None:
+    """The pool for over-optimisation: many responses, repeats kept, to all test prompts and to some of the others."""
+    tested = {pair.prompt_id for pair in load_default_world().test_pairs}
+    prompts = sorted(read_pool(), key=lambda prompt: (prompt.prompt_id not in tested, prompt.prompt_id))[:DEEP_PROMPTS]
+    policy = Policy.load(str(default_model_path()))
+    settings = {**asdict(DEEP), "seed": SEED, "samples": DEEP_SAMPLES, "prompts": DEEP_PROMPTS}
+    parts = PartFiles(DEFAULT / "deep.jsonl.gz", settings, overwrite=False)
+    began = time.perf_counter()
+    for number, prompt in enumerate(prompts):
+        if number < parts.finished():
+            continue
+        ids = policy.prompt_ids((Message("user", prompt.prompt),))
+        (sampled,) = policy.sample([ids], DEEP_SAMPLES, config=DEEP, seed=[SEED, 1], keys=[number])
+        texts = [response.text for response in sampled]
+        task = Task(prompt.family, prompt.prompt, prompt.facts)
+        gold = [task.gold(text) for text in texts]
+        parts.write(number, [{"prompt_id": prompt.prompt_id, "responses": texts, "gold": gold}])
+        print(f"{number + 1} of {len(prompts)}, {time.perf_counter() - began:.0f} s", flush=True)
+    rows = [row for number in range(len(prompts)) for row in parts.read(number)]
+    write_rows("deep.jsonl.gz", rows)
+    (DEFAULT / "deep_recipe.json").write_text(
+        json.dumps({"model": default_model_provenance(default_model_path()), **settings}, indent=1) + "\n"
+    )
+    shutil.rmtree(parts.folder)
+
+
 def write_rows(name: str, rows: Sequence[Any]) -> None:
     """JSON lines in gzip without a time stamp, so that the same content gives the same bytes."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -162,8 +197,8 @@ def pairs() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["pilot", "sample", "grade", "pairs"])
-    {"pilot": pilot, "sample": sample, "grade": grade, "pairs": pairs}[parser.parse_args().what]()
+    parser.add_argument("what", choices=["pilot", "sample", "grade", "pairs", "deep"])
+    {"pilot": pilot, "sample": sample, "grade": grade, "pairs": pairs, "deep": deep}[parser.parse_args().what]()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """karat: how far a reward can be trusted.
 
-Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.score(...)`, `karat.stress(...)`; each is a command of
-the same name.
+Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.pool(...)`, `karat.score(...)`, `karat.stress(...)`;
+each is a command of the same name.
 """
 
 from __future__ import annotations
 
-from karat import check, score, selftest, stress, train
+from karat import check, pool, score, selftest, stress, train
 from karat.errors import KaratError
 from karat.types import Finding, Message, PreferencePair, Result
 
@@ -20,6 +20,7 @@ __all__ = [
     "Result",
     "__version__",
     "check",
+    "pool",
     "score",
     "selftest",
     "stress",

@@ -29,7 +29,14 @@ class KaratCommand(TyperCommand):
 
 
 class KaratGroup(TyperGroup):
-    """The `karat` command: every way to fail ends in a few lines on standard error and an exit status."""
+    """The `karat` command: every way to fail ends in a few lines on standard error and an exit status.
+
+    A command's name may have two words ("stress rl"): they are found before the first word alone is.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        two = " ".join(args[:2])
+        return super().resolve_command(ctx, [two, *args[2:]] if two in self.commands else args)
 
     def main(
         self,
@@ -99,7 +106,10 @@ def new_app() -> typer.Typer:
 
 
 def add_command(app: typer.Typer, function: Callable[..., None]) -> None:
-    """Add `function` as the command of its name: options from its dataclasses, errors reported."""
+    """Add `function` as the command of its name: options from its dataclasses, errors reported.
+
+    An underscore parts two words: `stress_rl` is `karat stress rl`.
+    """
     expanded = with_options(function)
 
     @functools.wraps(expanded)
@@ -109,4 +119,4 @@ def add_command(app: typer.Typer, function: Callable[..., None]) -> None:
 
     command.__signature__ = inspect.signature(expanded)  # type: ignore[attr-defined]  # typer reads it
     del command.__wrapped__
-    app.command(name=function.__name__, cls=KaratCommand)(command)
+    app.command(name=function.__name__.replace("_", " "), cls=KaratCommand)(command)

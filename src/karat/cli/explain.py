@@ -17,6 +17,7 @@ from karat.types import Result
 def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
     from karat.check import gold
+    from karat.pool import run as pool
     from karat.score import run as score
     from karat.selftest import run as selftest
     from karat.stress import findings as stress
@@ -25,6 +26,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     return {
         **evaluation.EXPLANATIONS,
         **gold.EXPLANATIONS,
+        **pool.EXPLANATIONS,
         **score.EXPLANATIONS,
         **stress.EXPLANATIONS,
         **selftest.EXPLANATIONS,

@@ -12,6 +12,7 @@ from karat.cli.check import check
 from karat.cli.explain import explain
 from karat.cli.failures import WRONG_USE
 from karat.cli.output import write_out
+from karat.cli.pool import pool
 from karat.cli.score import score
 from karat.cli.selftest import selftest
 from karat.cli.stress import stress
@@ -40,7 +41,7 @@ def karat(
         raise typer.Exit(WRONG_USE)
 
 
-for command in (check, train, score, stress, selftest, explain):
+for command in (check, train, pool, score, stress, selftest, explain):
     add_command(app, command)
 
 

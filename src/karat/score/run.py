@@ -14,11 +14,11 @@ from typing import Any
 
 from karat import __version__
 from karat.data import PairRow, PairStream, PoolRead, PoolStream, detect_kind, stream_pairs, stream_pool
+from karat.data.part_files import PartFiles, number_or_null
 from karat.errors import DataError
 from karat.rewards import Group, Reward, load_reward
 from karat.rewards.groups import group_pairs
 from karat.score.config import ScoreConfig
-from karat.score.rows import PartFiles, number_or_null
 from karat.types import NAN, Account, Finding, Result, Score, Table, Text, Verdict
 
 MISSING_LIMIT = 0.01

@@ -1,7 +1,7 @@
-"""Rows in, rows out: a chunk of read rows, its score columns, and part files that add up to the output.
+"""Rows written so that a run which is killed loses nothing: part files that add up to the output.
 
-Each chunk becomes one part file, written whole or not at all. A run that was killed finds its finished parts and goes
-on after them; the output itself appears only when all parts are there.
+Each chunk of rows becomes one part file, written whole or not at all. A run that was killed finds its finished
+parts and goes on after them; the output itself appears only when all parts are there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PartFiles:
 
     def __init__(self, out: Path, request: Mapping[str, Any], *, overwrite: bool) -> None:
         if not out.name.endswith(SUFFIXES):
-            raise InputError(f"{out}: scores are written as {', '.join(SUFFIXES)}. Name such a file.")
+            raise InputError(f"{out}: rows are written as {', '.join(SUFFIXES)}. Name such a file.")
         self.out = out
         self.folder = out.with_name(out.name + ".parts")
         if overwrite:
