@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,10 +199,20 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
 
     try:
         with pq.ParquetFile(path) as file:
+            _refuse_repeated(path, file.schema_arrow.names)
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:  # a damaged page is an OSError
         raise DataError(f"{path}: not a readable parquet file: {error}. Check that it was copied whole.") from error
+
+
+def _refuse_repeated(path: Path, names: list[str]) -> None:
+    """pyarrow reads two columns of one name as the second, without a word."""
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise DataError(
+            f"{path}: more than one column is named {', '.join(map(repr, repeated))}. Rename or remove all but one."
+        )
 
 
 # ---------------------------------------------------------------------------------------------- datasets and the hub

@@ -22,6 +22,7 @@ CHUNK_BYTES = 1 << 20
 MAX_FIELD_CHARS = 1 << 30
 _BOM = b"\xef\xbb\xbf"
 _EARLY = "file ends early: the rows up to there were read"
+_MAX_KEY_CHARS = 80
 _GZIP_WINDOW = 31  # zlib's code for "gzip header and trailer"
 
 
@@ -108,14 +109,42 @@ def _lines(path: Path, account: AccountBuilder) -> Iterator[bytes]:
 # ---------------------------------------------------------------------------------------------------------- JSON lines
 def read_jsonl(path: Path, account: AccountBuilder) -> Iterator[Any]:
     """One JSON value a line; blank lines are no rows."""
+    parser = _Json()
     for line in _lines(path, account):
         if line.strip():
-            yield _parse(line)
+            yield _parse(parser, line)
 
 
-def _parse(line: bytes) -> Any:
+class _Json:
+    """A JSON parser that sees when an object names a key twice; Python's own takes the last without a word."""
+
+    def __init__(self) -> None:
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._object)
+        self._repeated = ""
+
+    def decode(self, text: str) -> Any:
+        self._repeated = ""
+        return self._checked(self._decoder.decode(text))
+
+    def decode_at(self, text: str, at: int) -> tuple[Any, int]:
+        self._repeated = ""
+        value, end = self._decoder.raw_decode(text, at)
+        return self._checked(value), end
+
+    def _checked(self, value: Any) -> Any:
+        return Unreadable(f"an object of the row has {self._repeated} twice") if self._repeated else value
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            self._repeated = repr(next(name for name in found if names.count(name) > 1)[:_MAX_KEY_CHARS])
+        return found
+
+
+def _parse(parser: _Json, line: bytes) -> Any:
     try:
-        return json.loads(line.decode("utf-8"))
+        return parser.decode(line.decode("utf-8"))
     except UnicodeDecodeError:
         return Unreadable("line is not UTF-8")
     except (json.JSONDecodeError, RecursionError):
@@ -141,32 +170,48 @@ def read_json(path: Path, account: AccountBuilder) -> Iterator[Any]:
 
 
 def _parse_object(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]:
+    parser = _Json()
     try:
-        whole = json.loads(text)
+        whole = parser.decode(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # several objects, one a line
             account.note(f"{path.name} holds JSON lines, not one JSON value")
-            yield from (_parse(line.encode()) for line in text.split("\n") if line.strip())
+            yield from (_parse(parser, line.encode()) for line in text.split("\n") if line.strip())
             return
         raise _not_json(path, error) from error
+    if isinstance(whole, Unreadable):
+        raise DataError(f"{path}: {whole.reason}, so it is not clear which is meant. Rename or remove all but one.")
     rows = whole.get("data")
     if isinstance(rows, list):
         yield from rows
     elif "data" in whole or not whole:
         raise DataError(f'{path}: "data" holds {kind_of(rows)}, not a list of rows. Expected a list of objects.')
+    elif _is_columns(whole):
+        yield from _rows_of_columns(whole)
     else:
         yield whole
 
 
+def _is_columns(whole: dict[str, Any]) -> bool:
+    """RewardBench's files of scores: one object with a list for each column, beside the name of the model."""
+    lists = {name: len(value) for name, value in whole.items() if isinstance(value, list)}
+    return {"id", "results", "subset"} <= set(lists) and len(set(lists.values())) == 1
+
+
+def _rows_of_columns(whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for at in range(len(whole["id"])):
+        yield {name: value[at] if isinstance(value, list) else value for name, value in whole.items()}
+
+
 def _parse_list(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]:
     """Items one by one, so that a list that is cut off gives the items up to there."""
-    decoder, at, count = json.JSONDecoder(), text.index("[") + 1, 0
+    parser, at, count = _Json(), text.index("[") + 1, 0
     while True:
         at = _skip_space(text, at)
         if at < len(text) and text[at] == "]":
             return
         try:
-            item, at = decoder.raw_decode(text, at)
+            item, at = parser.decode_at(text, at)
         except json.JSONDecodeError as error:
             if count and _is_cut_off(error, text):
                 account.note(f"{_EARLY} ({path.name}: the list is not closed)")
