@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data.samples import ROWS, chat, entries, turns
 from karat.data import detect_kind, stream_pool
 from karat.errors import DataError
+from karat.stress.config import StressConfig
+from karat.stress.pool import read_stress_pool
 from karat.types import Message, PoolRow
 
 POOL: list[dict[str, Any]] = [
@@ -164,3 +169,149 @@ def test_verl_rollouts_and_trl_completions_are_pools_grouped_by_prompt() -> None
     assert len({r.prompt_id for r in rows if r}) == 1
     assert rows[0] is not None
     assert rows[0].scores["gold_reward"] == 1.0
+
+
+def completion(step: int, prompt: str, text: str, **columns: Any) -> dict[str, Any]:
+    """A row of TRL's completions; columns as GRPOTrainer.log writes them."""
+    turns_of = {"prompt": chat(prompt), "completion": chat(text, first="assistant")}
+    return {"step": step, **turns_of, "reward": float(len(text)), "advantage": 0.0, **columns}
+
+
+def trl(step: int, *groups: str) -> list[dict[str, Any]]:
+    """A generation batch: for each prompt (its first letter) a block with one completion per further letter."""
+    return [completion(step, group[0], f"{group}{i}{step}") for group in groups for i in range(len(group) - 1)]
+
+
+def groups(rows: Any) -> list[int]:
+    """Sizes of the groups, in the order in which they begin."""
+    return list(Counter(read.record.prompt_id for read in stream_pool(rows) if read.record).values())
+
+
+def told(rows: Any) -> list[tuple[str, str, int, tuple[int, ...]]]:
+    stream = stream_pool(rows)
+    list(stream)
+    return [item for item in entries(stream.account()) if not item[1].startswith("no ")]
+
+
+def test_trl_groups_are_blocks_of_a_prompt_at_a_step() -> None:
+    rows = trl(1, "pxxx", "qxxx") + trl(2, "rxxx", "pxxx")
+    assert groups(rows) == [3, 3, 3, 3]
+    assert told(rows) == []
+    stream = stream_pool(rows)
+    list(stream)
+    assert stream.account().format == "pool (TRL completions)"
+    assert ("noted", "no prompt_id: made from the prompt and its step", 12, (0, 1, 2, 3, 4)) in entries(
+        stream.account()
+    )
+
+
+def test_the_same_prompt_at_the_next_step_is_another_group_although_the_rows_touch() -> None:
+    assert groups(trl(1, "pxxx") + trl(2, "pxxx")) == [3, 3]
+
+
+def test_an_interrupted_block_is_one_group_and_noted() -> None:
+    rows = trl(1, "pxxx", "qxxx")
+    rows = [rows[0], rows[1], rows[3], rows[2], *rows[4:]]  # p p q p q q
+    assert groups(rows) == [3, 3]
+    note = "the prompt comes again in its step after another one: counted to its group"
+    assert told(rows) == [("noted", note, 2, (3, 4))]
+
+
+def test_groups_of_unequal_size_are_kept_and_noted() -> None:
+    rows = trl(1, "pxxxx", "qxxxx", "rx", "sxx")
+    assert groups(rows) == [4, 4, 1, 2]
+    assert told(rows) == [("noted", "2 groups (a prompt at a step) have not 4 responses, as most have", 1, ())]
+
+
+def test_a_batch_that_is_logged_at_two_steps_counts_once() -> None:
+    again = [{**row, "step": 2} for row in trl(1, "pxx", "qxx")]
+    rows = trl(1, "pxx", "qxx") + again + trl(3, "pxx", "qxx")
+    assert groups(rows) == [2, 2, 2, 2]
+    what = "the step's completions are those of the step before, logged again: left out"
+    assert told(rows) == [("dropped", what, 4, (4, 5, 6, 7))]
+    again[3]["advantage"] = 0.5
+    assert groups(trl(1, "pxx", "qxx") + again) == [2, 2, 2, 2]  # one row differs: the batch is another
+
+
+def test_rewards_added_to_a_dump_change_no_group() -> None:
+    rows = trl(1, "pxx", "qxx")
+    rows += [{**row, "step": 2} for row in rows]
+    scored = [{**row, "score": float(i) if i < 4 else None} for i, row in enumerate(rows)]
+    assert groups(rows) == groups(scored) == [2, 2]
+
+
+def test_trl_folder_of_parquet_files(tmp_path: Path) -> None:
+    for step in (9, 10, 2):
+        table = pa.Table.from_pylist(trl(step, "pxx", "qxx"))
+        pq.write_table(table, tmp_path / f"completions_{step:05d}.parquet")
+    reads = list(stream_pool(tmp_path))
+    ids = [read.record.prompt_id.split("@")[1] for read in reads if read.record]
+    assert ids == ["2"] * 4 + ["9"] * 4 + ["10"] * 4
+
+
+def test_verl_prompt_at_another_step_is_another_group() -> None:
+    """verl reorders the rows of a step, so that they need not stand together."""
+    rows = [{"input": p, "output": f"{p}{i}", "score": 1.0, "step": s} for s in (1, 2) for i in range(2) for p in "pq"]
+    assert groups(rows) == [2, 2, 2, 2]
+    assert told(rows) == []
+
+
+def test_long_form_with_ids_keeps_them_whatever_the_step() -> None:
+    rows = [{"step": s, "prompt_id": "p", "prompt": "Q", "completion": f"a{s}", "gold": 1.0} for s in (1, 2)]
+    assert groups(rows) == [2]
+
+
+# --------------------------------------------------------------------------------------------------- through the reader
+def proxied(*values: float | None, prompt: str = "p") -> list[dict[str, Any]]:
+    return [{"prompt_id": prompt, "response": f"{prompt}{i}", "proxy": v, "gold": 1.0} for i, v in enumerate(values)]
+
+
+def test_groups_of_one_and_of_unequal_size_reach_the_consumer_as_they_are() -> None:
+    rows = proxied(1.0, prompt="p") + proxied(1.0, 2.0, 3.0, prompt="q") + proxied(2.0, 1.0, prompt="r")
+    pool = read_stress_pool(rows, StressConfig(proxy="proxy", gold="gold", max_n=2))
+    assert sorted(pool.matrix.size_P) == [2, 3]
+    assert (pool.n_small_prompts, pool.n_small_responses) == (1, 1)
+    with pytest.raises(DataError, match="2 prompts have at most 1 responses with a proxy; best of 2 needs as many"):
+        read_stress_pool(proxied(1.0) + proxied(1.0, prompt="q"), StressConfig(proxy="proxy", gold="gold"))
+
+
+def test_missing_scores_and_repeated_responses_reach_the_consumer_as_they_are() -> None:
+    rows = proxied(1.0, None, float("nan"), 2.0, 2.0)
+    rows[4]["response"] = rows[3]["response"]
+    pool = read_stress_pool(rows, StressConfig(proxy="proxy", gold="gold"))
+    assert (pool.n_missing_proxy, pool.n_used, pool.n_repeated) == (2, 3, 1)
+
+
+# ---------------------------------------------------------------------------------------------- two columns of one name
+TWICE = '{"prompt": "p", "response": "a", "proxy": 1.0, "proxy": 2.0}'
+
+
+def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    arrays = [pa.array(["p"]), pa.array(["a"]), pa.array([1.0]), pa.array([2.0])]
+    pq.write_table(pa.Table.from_arrays(arrays, ["prompt", "response", "proxy", "proxy"]), tmp_path / "pool.parquet")
+    with pytest.raises(DataError, match=r"pool\.parquet: more than one column is named 'proxy'\. Rename or remove"):
+        stream_pool(tmp_path / "pool.parquet")
+
+
+def test_csv_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "pool.csv").write_text("prompt,response,proxy,proxy\np,a,1,2\n")
+    with pytest.raises(DataError, match=r"must name each column once, but is 'prompt,response,proxy,proxy'"):
+        stream_pool(tmp_path / "pool.csv")
+
+
+@pytest.mark.parametrize("name", ["pool.jsonl", "pool.json", "lines.json"])
+@pytest.mark.parametrize("bad", [TWICE, '{"prompt": "p", "response": "a", "meta": {"proxy": 1, "proxy": 2}}'])
+def test_json_row_that_names_a_key_twice_is_dropped(name: str, bad: str, tmp_path: Path) -> None:
+    good = json.dumps({"prompt": "p", "response": "b", "proxy": 3.0})
+    lines = [good, bad, good]
+    (tmp_path / name).write_text("[" + ",\n".join(lines) + "]" if name == "pool.json" else "\n".join(lines))
+    stream = stream_pool(tmp_path / name)
+    assert [read.record.scores if read.record else read.dropped for read in stream] == [
+        {"proxy": 3.0}, "an object of the row has 'proxy' twice", {"proxy": 3.0},
+    ]  # fmt: skip
+
+
+def test_json_object_of_rows_that_names_a_key_twice(tmp_path: Path) -> None:
+    (tmp_path / "pool.json").write_text(f'{{"data": [{TWICE}]}}')
+    with pytest.raises(DataError, match=r"has 'proxy' twice, so it is not clear which is meant\. Rename"):
+        stream_pool(tmp_path / "pool.json")

@@ -8,16 +8,11 @@ from typing import Any, NamedTuple
 
 from karat.data.formats import FORMATS, Format
 from karat.data.formats.base import Options
-from karat.data.records import is_chat, is_text, kind_of
+from karat.data.pool_layouts import MIN_SHARE, find_layout
+from karat.data.records import kind_of
 from karat.errors import DataError, InputError
 
 SAMPLE_ROWS = 1000
-MIN_SHARE = 0.5
-"""A format must fit at least this share of the readable rows of the sample."""
-
-RESPONSE_COLUMNS = ("response", "completion")
-"""Names of the one response of a pool's row."""
-
 _DEFAULT = Options()
 _CANDIDATES = 3
 _MAX_COLUMNS = 12
@@ -56,9 +51,11 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
     for item in FORMATS:
         if sample and counts[item.name] >= MIN_SHARE * len(sample):
             return _configured(item, options)
-    if sample and is_pool(sample):
+    layout = find_layout(sample)
+    if layout:
+        what = "the responses to a prompt" if layout.is_list else "one response each"
         raise DataError(
-            f"{where}: rows hold one response each (a pool), not pairs: {describe_columns(sample)}. "
+            f"{where}: rows hold {what} (a pool), not pairs: {describe_columns(sample)}. "
             "Give preference pairs, or score the pool with `karat score`."
         )
     raise DataError(
@@ -66,23 +63,6 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
         f"Columns seen: {describe_columns(sample)}. {_nearest(sample, counts)} "
         "Name the format with --format, or the columns with prompt_key, chosen_key and rejected_key."
     )
-
-
-def pool_columns(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A pool's row under the names that pools have: verl's rollout dumps say input and output."""
-    names = {"input": "prompt", "output": "response"}
-    is_verl = set(names) <= set(raw) and not {"prompt", "prompt_id", *RESPONSE_COLUMNS} & set(raw)
-    return {names.get(name, name): value for name, value in raw.items()} if is_verl else dict(raw)
-
-
-def is_pool(sample: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether at least half of the rows have one response column and something that names the prompt."""
-    return sum(map(_is_pool_row, map(pool_columns, sample))) >= MIN_SHARE * len(sample) > 0
-
-
-def _is_pool_row(row: Mapping[str, Any]) -> bool:
-    has_prompt = row.get("prompt") is not None or row.get("prompt_id") is not None
-    return has_prompt and any(is_text(row.get(name)) or is_chat(row.get(name)) for name in RESPONSE_COLUMNS)
 
 
 def _configured(item: Format, options: Options) -> Format:

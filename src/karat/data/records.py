@@ -98,7 +98,7 @@ class Row:
             raise DropRowError(f"column {name!r} holds a turn that is no {{role, content}}")
         role = value.get("role", value.get("from"))
         content = value.get("content", value.get("value"))
-        lost = sorted(key for key in value if key not in _MESSAGE_KEYS and value[key] not in (None, [], {}, ""))
+        lost = sorted(key for key in value if key not in MESSAGE_KEYS and value[key] not in (None, [], {}, ""))
         if lost:
             self.change(f"fields of turns other than role and content are left out: {', '.join(lost)}")
         return Message(ROLES.get(role, role), self._content(content, name))
@@ -191,7 +191,7 @@ class Row:
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-_MESSAGE_KEYS = {"role", "content", "from", "value"}
+MESSAGE_KEYS = {"role", "content", "from", "value"}
 
 
 # --------------------------------------------------------------------------------------------------- what a value is
