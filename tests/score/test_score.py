@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import karat
+from karat.data import stream_pool
 from karat.errors import InputError
 from karat.rewards import Group, load_reward
 from karat.types import NAN, Score
@@ -179,3 +180,76 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
     peak(2000)  # what is imported and sampled once; read buffers are full by 12,000 rows
     assert peak(30_000) < 1.2 * peak(12_000)
+
+
+LISTS = [
+    {"prompt": "p", "responses": ["xx", "xxxx", None], "gold": [1.0, 0.0, 1.0], "level": 3},
+    {"prompt": "q", "responses": [], "gold": [], "level": 1},
+    {"prompt": "r", "responses": [{"text": "x", "by": "m"}], "gold": [0.5], "level": 2},
+]
+
+
+@pytest.mark.parametrize("rows_per_chunk", [1, 2, 512])
+def test_lists_of_responses_stay_lists_and_gain_one(rows_per_chunk: int, tmp_path: Path) -> None:
+    out, source = tmp_path / "out.jsonl", write(tmp_path / "pool.jsonl", LISTS)
+    result = karat.score("builtin:longer", source, out=out, rows_per_chunk=rows_per_chunk)
+    rows = read(out)
+    assert [{key: row[key] for key in old} for row, old in zip(rows, LISTS, strict=True)] == LISTS
+    assert [row["score"] for row in rows] == [[2, 4, None], [None], [1]]
+    assert [row["score_missing"] for row in rows] == [
+        [None, None, "a response in 'responses' is null: left out"], ["column 'responses' is an empty list"], [None],
+    ]  # fmt: skip
+    assert (result.values["rows"], result.values["responses"], result.values["missing"]) == (3, 5, 2)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_scored_lists_are_read_back_with_the_score(name: str, tmp_path: Path) -> None:
+    source = write(tmp_path / "pool.jsonl", [*LISTS[:2], {**LISTS[2], "responses": ["x"]}])
+    karat.score("builtin:longer", source, out=tmp_path / name, name="proxy", rows_per_chunk=1)
+    before = [item.record for item in stream_pool(source) if item.record]
+    after = [item.record for item in stream_pool(tmp_path / name) if item.record]
+    longer = [2.0, 4.0, 1.0]
+    assert [r.scores for r in after] == [{**r.scores, "proxy": n} for r, n in zip(before, longer, strict=True)]
+    for old, new in zip(before, after, strict=True):
+        assert (old.prompt_id, old.response_id, old.prompt, old.response, old.row) == (
+            new.prompt_id, new.response_id, new.prompt, new.response, new.row,
+        )  # fmt: skip
+
+
+def test_rows_that_no_parquet_column_can_hold_are_an_error(tmp_path: Path) -> None:
+    source = write(tmp_path / "pool.jsonl", LISTS)
+    with pytest.raises(InputError, match=r"out\.parquet: .*responses has incompatible types.* Write \.jsonl instead"):
+        karat.score("builtin:longer", source, out=tmp_path / "out.parquet", rows_per_chunk=1)
+
+
+def test_rewardbench_results_are_scored_and_read_back(tmp_path: Path) -> None:
+    row = {"prompt": "<u>Q\n", "text_chosen": "<u>Q\nlong one", "text_rejected": "<u>Q\nshort", "scores_chosen": 1.0,
+           "scores_rejected": 2.0}  # fmt: skip
+    out = tmp_path / "out.jsonl"
+    karat.score("builtin:longer", write(tmp_path / "outputs.jsonl", [row]), out=out, name="proxy")
+    found = [item.record.scores for item in stream_pool(out) if item.record]
+    assert found == [{"scores": 1.0, "is_chosen": 1.0, "proxy": 8.0}, {"scores": 2.0, "is_chosen": 0.0, "proxy": 5.0}]
+
+
+@pytest.mark.parametrize("rows", [POOL, PAIRS], ids=["pool", "pairs"])
+def test_a_column_that_is_there_is_not_replaced(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    taken = [{**row, "proxy": 0.5, "proxy_margin": 0.5} for row in rows]
+    source = write(tmp_path / "in.jsonl", taken)
+    with pytest.raises(InputError, match=r"row 0: there is a column 'proxy(_margin)?' already.*--name"):
+        karat.score("builtin:longer", source, out=tmp_path / "out.jsonl", name="proxy")
+
+
+def test_stress_reads_lists_as_it_reads_the_long_form(tmp_path: Path) -> None:
+    texts = ["x" * n for n in range(1, 9)]
+    lists = [{"prompt": f"p{i}", "responses": texts, "gold": [float(n == i % 8) for n in range(8)]} for i in range(40)]
+    long = [
+        {"prompt": row["prompt"], "response": text, "gold": gold}
+        for row in lists for text, gold in zip(row["responses"], row["gold"], strict=True)
+    ]  # fmt: skip
+    found = []
+    for name, rows in (("lists", lists), ("long", long)):
+        out = tmp_path / f"{name}.jsonl"
+        karat.score("builtin:longer", write(tmp_path / f"{name}-in.jsonl", rows), out=out, name="proxy")
+        found.append(karat.stress(str(out), proxy="proxy", gold="gold", resamples=100).values)
+    assert found[0] == found[1]
+    assert found[0]["gold"][-1] == pytest.approx(5 / 40)  # the longest of all eight: gold for the prompts i = 7 mod 8

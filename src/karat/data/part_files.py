@@ -121,7 +121,12 @@ def _join_parquet(parts: Sequence[Path], staged: Path, name: str) -> None:
             with part.open(encoding="utf-8") as file:
                 yield pa.Table.from_pylist([json.loads(line) for line in file])
 
-    schema = pa.unify_schemas([table.schema for table in tables()], promote_options="permissive")
+    try:
+        schema = pa.unify_schemas([table.schema for table in tables()], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{name}: a parquet column holds values of one kind, and these rows differ: {error}. Write .jsonl instead."
+        ) from error
     with pq.ParquetWriter(staged, schema) as writer:
         for table in tables():
             columns = [

@@ -1,21 +1,23 @@
 """`karat score`: a reward over pairs or a pool; the same rows out, with score columns and reasons for missing ones.
 
 Pairs gain NAME_chosen, NAME_rejected and NAME_margin; pools gain NAME. Both gain NAME_missing (the reason, or null),
-and for rewards with several heads their spread and each head. A row with several pairs gets lists, one entry per pair.
+and for rewards with several heads their spread and each head. A row with several pairs or responses gets lists, one
+entry for each. A column that is there already is not replaced: that is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from karat import __version__
 from karat.data import PairRow, PairStream, PoolRead, PoolStream, detect_kind, stream_pairs, stream_pool
 from karat.data.part_files import PartFiles, number_or_null
-from karat.errors import DataError
+from karat.errors import DataError, InputError
 from karat.rewards import Group, Reward, load_reward
 from karat.rewards.groups import group_pairs
 from karat.score.config import ScoreConfig
@@ -64,13 +66,13 @@ def score_file(
 
     Args:
         reward: a reward, or the text that names one (`karat.rewards.load_reward`).
-        source: pairs in any format, or a pool in long form.
+        source: pairs or a pool, in any format that is read.
         out: .jsonl(.gz/.zst) or .parquet; must not exist, unless config.overwrite.
         config: options; `options` override single fields by name.
         progress: called as progress(stage, done, total, note).
     Returns: a finding on missing scores; values: rows, responses, missing.
-    Raises: InputError and its kin for input that cannot be used; ResourceError for a full disk. A run that stops early
-        leaves OUT.parts, from which the same call resumes.
+    Raises: InputError and its kin for input that cannot be used, or that has such columns already; ResourceError for a
+        full disk. A run that stops early leaves OUT.parts, from which the same call resumes.
     """
     config = replace(config or ScoreConfig(), **options)
     name = reward if isinstance(reward, str) else reward.name
@@ -103,7 +105,8 @@ def _score_all(
 ) -> tuple[int, _Tally]:
     tally, rows = _Tally(), 0
     done = parts.finished()
-    for number, chunk in enumerate(_chunks(iter(stream), config.rows_per_chunk)):
+    items = iter(stream) if isinstance(stream, PairStream) else _by_row(stream)
+    for number, chunk in enumerate(_chunks(items, config.rows_per_chunk)):
         if number < done:
             written = parts.read(number)
         else:
@@ -121,14 +124,32 @@ def _chunks(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
         yield chunk
 
 
+def _by_row(stream: PoolStream) -> Iterator[list[PoolRead]]:
+    """The responses of each row of the source, together."""
+    return (list(reads) for _, reads in groupby(stream, key=attrgetter("row")))
+
+
 def _reasons(value: Any) -> list[str | None]:
     return value if isinstance(value, list) else [value]
 
 
-def _score_chunk(scorer: Reward, chunk: Sequence[PairRow | PoolRead], config: ScoreConfig) -> list[dict[str, Any]]:
+def _score_chunk(
+    scorer: Reward, chunk: Sequence[PairRow | list[PoolRead]], config: ScoreConfig
+) -> list[dict[str, Any]]:
     if isinstance(chunk[0], PairRow):
         return _score_pairs(scorer, [row for row in chunk if isinstance(row, PairRow)], config)
-    return _score_pool(scorer, [row for row in chunk if isinstance(row, PoolRead)], config)
+    return _score_pool(scorer, [reads for reads in chunk if isinstance(reads, list)], config)
+
+
+def _extended(raw: Mapping[str, Any], columns: Mapping[str, Any], row: int) -> dict[str, Any]:
+    """Raises InputError: a column is there already."""
+    taken = sorted(columns.keys() & raw.keys())
+    if taken:
+        raise InputError(
+            f"row {row}: there is a column {taken[0]!r} already, which the scores would replace. Give their columns "
+            "another stem (--name)."
+        )
+    return {**raw, **columns}
 
 
 def _score_pairs(scorer: Reward, chunk: Sequence[PairRow], config: ScoreConfig) -> list[dict[str, Any]]:
@@ -144,16 +165,21 @@ def _score_pairs(scorer: Reward, chunk: Sequence[PairRow], config: ScoreConfig) 
         at += len(row.pairs)
         if not columns:
             columns = [_pair_columns(scorer, *(Score(NAN, missing=row.dropped),) * 2, config)]
-        merged = columns[0] if len(columns) == 1 else {key: [item[key] for item in columns] for key in columns[0]}
-        out.append({**row.raw, **merged})
+        merged = columns[0] if len(columns) == 1 else _as_lists(columns)
+        out.append(_extended(row.raw, merged, row.row))
     return out
 
 
-def _score_pool(scorer: Reward, chunk: Sequence[PoolRead], config: ScoreConfig) -> list[dict[str, Any]]:
+def _as_lists(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: [item[key] for item in columns] for key in columns[0]}
+
+
+def _score_pool(scorer: Reward, rows: Sequence[list[PoolRead]], config: ScoreConfig) -> list[dict[str, Any]]:
+    chunk = [read for reads in rows for read in reads]
     at: dict[Text, list[int]] = {}
-    for index, row in enumerate(chunk):
-        if row.record is not None:
-            at.setdefault(row.record.prompt, []).append(index)
+    for index, read in enumerate(chunk):
+        if read.record is not None:
+            at.setdefault(read.record.prompt, []).append(index)
     groups = [
         Group(prompt, tuple(record.response for i in index if (record := chunk[i].record) is not None))
         for prompt, index in at.items()
@@ -161,10 +187,17 @@ def _score_pool(scorer: Reward, chunk: Sequence[PoolRead], config: ScoreConfig) 
     found: dict[int, Score] = {}
     for members, score_B in zip(at.values(), scorer.score(groups), strict=True):
         found.update(zip(members, score_B, strict=True))
-    return [
-        {**row.raw, **_columns(scorer, found.get(index, Score(NAN, missing=row.dropped)), config.name, config)}
-        for index, row in enumerate(chunk)
+    columns = [
+        _columns(scorer, found.get(index, Score(NAN, missing=read.dropped)), config.name, config)
+        for index, read in enumerate(chunk)
     ]
+    out, start = [], 0
+    for reads in rows:
+        own = columns[start : start + len(reads)]
+        start += len(reads)
+        merged = own[0] if reads[0].place is None else _as_lists(own)
+        out.append(_extended(reads[0].raw, merged, reads[0].row))
+    return out
 
 
 _NONE = Score(NAN, missing="not scored")
