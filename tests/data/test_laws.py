@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.samples import ROWS
-from karat.data import fingerprint, read_pairs, split_pairs, stream_pairs, write_pairs
+from karat.data import fingerprint, read_pairs, split_pairs, stream_pairs, stream_pool, write_pairs
 from karat.errors import DataError, InputError, ResourceError
 from karat.types import NAN, Message, PreferencePair, TokenIds
 
@@ -213,6 +213,24 @@ def test_memory_of_a_stream_does_not_grow_with_its_rows() -> None:
     def peak(n: int) -> int:
         tracemalloc.start()
         for _ in stream_pairs({"prompt": f"Q{i}", "chosen": "a" * 500, "rejected": "b"} for i in range(n)):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(12_000) < 1.25 * peak(3_000)
+
+
+@pytest.mark.parametrize("kind", ["lists", "trl"])
+def test_memory_of_a_stream_of_a_pool_does_not_grow_with_its_rows(kind: str) -> None:
+    def row(i: int) -> dict[str, Any]:
+        if kind == "lists":
+            return {"prompt": f"Q{i}", "responses": ["a" * 500, f"b{i}"], "scores": [1.0, 2.0]}
+        return {"step": i // 64, "prompt": f"Q{i // 4}", "completion": "a" * 500 + str(i), "advantage": 0.0}
+
+    def peak(n: int) -> int:
+        tracemalloc.start()
+        for _ in stream_pool(row(i) for i in range(n)):
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
