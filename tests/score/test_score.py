@@ -231,6 +231,19 @@ def test_rewardbench_results_are_scored_and_read_back(tmp_path: Path) -> None:
     assert found == [{"scores": 1.0, "is_chosen": 1.0, "proxy": 8.0}, {"scores": 2.0, "is_chosen": 0.0, "proxy": 5.0}]
 
 
+def test_completions_that_were_logged_again_are_not_missing(tmp_path: Path) -> None:
+    rows = [
+        {"step": step, "prompt": "p", "completion": "x" * i, "reward": 1.0, "advantage": 0.0}
+        for step in (1, 2) for i in range(1, 4)
+    ]  # fmt: skip
+    out = tmp_path / "out.jsonl"
+    result = karat.score("builtin:longer", write(tmp_path / "in.jsonl", rows), out=out, name="proxy")
+    assert [row["proxy"] for row in read(out)] == [1, 2, 3, None, None, None]
+    assert (result.values["rows"], result.values["responses"], result.values["missing"]) == (6, 3, 0)
+    again = [item.record.scores["proxy"] for item in stream_pool(out) if item.record]
+    assert again == [1.0, 2.0, 3.0]
+
+
 @pytest.mark.parametrize("rows", [POOL, PAIRS], ids=["pool", "pairs"])
 def test_a_column_that_is_there_is_not_replaced(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     taken = [{**row, "proxy": 0.5, "proxy_margin": 0.5} for row in rows]

@@ -17,6 +17,7 @@ from typing import Any
 from karat import __version__
 from karat.data import PairRow, PairStream, PoolRead, PoolStream, detect_kind, stream_pairs, stream_pool
 from karat.data.part_files import PartFiles, number_or_null
+from karat.data.pool_blocks import LOGGED_AGAIN
 from karat.errors import DataError, InputError
 from karat.rewards import Group, Reward, load_reward
 from karat.rewards.groups import group_pairs
@@ -46,8 +47,10 @@ class _Tally:
 
     def add(self, reasons: Sequence[str | None]) -> None:
         self.reasons = self.reasons or {}
-        self.responses += len(reasons)
         for reason in reasons:
+            if reason == LOGGED_AGAIN:  # no response to be scored: the step before has it
+                continue
+            self.responses += 1
             if reason:
                 self.missing += 1
                 self.reasons[reason] = self.reasons.get(reason, 0) + 1
