@@ -62,3 +62,12 @@ def test_too_little_to_say_is_unclear(value: np.ndarray) -> None:
 def test_share_is_checked() -> None:
     with pytest.raises(InputError, match=r"share = 0\.9"):
         fit_tail(np.arange(1000.0), np.arange(1000), rng=np.random.default_rng(0), share=0.9)
+
+
+def test_a_tail_of_one_value_is_unclear() -> None:
+    """Scores of a verifier, +1 or -1: nothing lies above the threshold in any draw."""
+    tail = fit_tail(np.tile([1.0, -1.0], 300), np.arange(600) // 2, rng=np.random.default_rng(0))
+    assert tail.verdict == "unclear"
+    assert math.isnan(tail.shape)
+    assert math.isnan(tail.low)
+    assert tail.n_over > 0

@@ -221,10 +221,10 @@ def percentile_ends(draw_BN: np.ndarray, n_units: int, *, level: float = 0.95) -
     """Ends of the bootstrap percentile interval, expanded for few units (Hesterberg 2015, arXiv 1411.5279).
 
     The plain interval is too narrow by sqrt((U-1)/U) and by the normal's quantile in place of Student's; the quantiles
-    ndtr(-+ sqrt(U/(U-1)) t_{U-1}) repair both. NaN where a draw is undefined, or with fewer than two units.
+    ndtr(-+ sqrt(U/(U-1)) t_{U-1}) repair both. NaN where a draw is undefined, without draws, or with fewer than two units.
     """
     require_share("level", level)
-    if n_units < 2:
+    if n_units < 2 or not len(draw_BN):
         nothing = np.full(draw_BN.shape[1:], np.nan)
         return nothing, nothing.copy()
     reach = math.sqrt(n_units / (n_units - 1)) * float(stdtrit(n_units - 1, 0.5 + level / 2))
