@@ -286,3 +286,38 @@ def test_junk_in_a_column_drops_the_row_and_never_breaks_the_reading(name: str, 
     assert [p for row in rows[2:] for p in row.pairs][-1:] == [
         replace(p, row=p.row + 2) for p in read_pairs(good).pairs[-1:]
     ]
+
+
+_VALUES: list[Any] = [
+    None, "", "a\nb", 1, 2.5, True, math.nan, math.inf, 10**400, [], [1, 2], [None], ["a", "b"], [["a"]],
+    [[1.0], [2.0]],
+    {"text": "a"}, [{"text": "a", "score": 1}, {"content": None}], [{"role": "user", "content": "Q"}],
+    [{"role": "assistant", "content": "A"}], {"a": {}}, "\ud83d",
+]  # fmt: skip
+_NAMES = [
+    "prompt", "prompt_id", "response", "completion", "responses", "samples", "completions", "scores", "gold", "labels",
+    "text", "num_correct", "scores_chosen", "scores_rejected", "text_chosen", "text_rejected", "chosen", "rejected",
+    "input", "output", "step", "advantage", "id", "is_chosen", "response_id",
+]  # fmt: skip
+_POOLS: list[dict[str, Any]] = [
+    {"prompt": "Q", "response": "a", "scores": 1.0},
+    {"prompt": "Q", "completion": "a", "step": 1, "scores": 1.0},
+    {"input": "Q", "output": "a", "step": 1, "scores": 1.0},
+    {"prompt": "Q", "responses": ["a", "b"], "scores": [1.0, 2.0]},
+    {"prompt": "Q", "text_chosen": "Q\na", "text_rejected": "Q\nb", "scores_chosen": 1.0, "scores_rejected": 0.0},
+    {"text": ["Q\na", "Q\nb"], "scores": [1.0, 2.0], "num_correct": 1, "id": "x"},
+]
+
+
+@given(st.sampled_from(_POOLS), st.lists(st.dictionaries(st.sampled_from(_NAMES), st.sampled_from(_VALUES))))
+@settings(max_examples=200, deadline=None)
+def test_every_row_of_a_pool_is_used_or_dropped(good: dict[str, Any], changes: list[dict[str, Any]]) -> None:
+    """Whatever is changed in half of the rows: nothing vanishes, nothing breaks, and scores are numbers or NaN."""
+    rows = [good] * (len(changes) + 1) + [{**good, **change} for change in changes]
+    stream = stream_pool(rows)
+    reads = list(stream)
+    account = stream.account()
+    assert account.rows_read == len(rows) == len({read.row for read in reads if read.record}) + account.rows_dropped
+    assert account.records == sum(read.record is not None for read in reads)
+    assert all(bool(read.dropped) == (read.record is None) for read in reads)
+    assert all(isinstance(value, float) for read in reads if read.record for value in read.record.scores.values())

@@ -26,11 +26,15 @@ def without_repeats(rows: Iterable[tuple[int, RawRow]]) -> Iterator[tuple[int, R
     last = ""
     for step, group in groupby(rows, key=lambda numbered: numbered[1].raw.get("step")):
         held = list(islice(group, MAX_HELD_ROWS))
-        digest = _digest(item for _, item in held) if isinstance(step, int | str) and len(held) > 1 else ""
+        digest = _digest(item for _, item in held) if _is_step(step) and len(held) > 1 else ""
         is_again = bool(digest) and digest == last
         last = digest
         for number, item in chain(held, group):
             yield number, RawRow(item.raw, LOGGED_AGAIN) if is_again and not item.problem else item
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, int | float | str) and value == value  # not NaN
 
 
 def _digest(rows: Iterable[RawRow]) -> str:

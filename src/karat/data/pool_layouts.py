@@ -296,6 +296,8 @@ def _with_prompt(row: Row, unfolded: Unfolded) -> Unfolded:
     """
     samples = unfolded.samples
     texts = [sample.raw["response"] for sample in samples]
+    if not (all(map(is_text, texts)) or all(map(is_chat, texts))):
+        raise DropRowError("texts of the results are neither all text nor all conversations")
     prompt: Any = row.raw.get("prompt")
     if prompt is None:
         prompt = _shared_beginning(texts)
@@ -305,7 +307,7 @@ def _with_prompt(row: Row, unfolded: Unfolded) -> Unfolded:
             sample.raw |= {"prompt": prompt, "prompt_id": identity}
     for sample, text in zip(samples, texts, strict=True):
         beginning: Any = [{"role": "user", "content": prompt}] if is_text(prompt) and is_list(text) else prompt
-        if text[: len(beginning)] == beginning:
+        if type(text) is type(beginning) and text[: len(beginning)] == beginning:
             sample.raw["response"] = text[len(beginning) :]
         else:
             row.note("a text does not begin with the prompt: the whole text counts as the response")

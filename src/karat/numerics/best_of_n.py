@@ -221,7 +221,8 @@ def percentile_ends(draw_BN: np.ndarray, n_units: int, *, level: float = 0.95) -
     """Ends of the bootstrap percentile interval, expanded for few units (Hesterberg 2015, arXiv 1411.5279).
 
     The plain interval is too narrow by sqrt((U-1)/U) and by the normal's quantile in place of Student's; the quantiles
-    ndtr(-+ sqrt(U/(U-1)) t_{U-1}) repair both. NaN where a draw is undefined, without draws, or with fewer than two units.
+    ndtr(-+ sqrt(U/(U-1)) t_{U-1}) repair both. NaN where a draw is undefined, without any draw, or with
+    fewer than two units.
     """
     require_share("level", level)
     if n_units < 2 or not len(draw_BN):

@@ -23,7 +23,7 @@ def stress(
     """How far best of n can push a proxy before the gold falls.
 
     Args:
-        pool: rows of responses in long form with score columns: a path, a hub name, or rows.
+        pool: a pool with score columns, in any form that is read: a path, a hub name, or rows.
         config: columns and settings; `options` override single fields by name (`proxy` is required).
         progress: called as progress(stage, done, total, note).
     Returns: findings ST301 to ST306; tables of the curves, fits, labels and inflation; values with stable names.
