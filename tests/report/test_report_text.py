@@ -95,6 +95,7 @@ def test_numbers(value: float, shown: str) -> None:
 def test_an_interval_sets_the_digits() -> None:
     assert format_effect(0.73123, 0.70212, 0.76034) == "0.731 [0.702, 0.760]"  # width 0.058: two digits are 0.001
     assert format_effect(-0.0001, -0.2, 0.2) == "0.00 [-0.20, 0.20]"  # no "-0.00"
+    assert format_effect(350.2, 150.0, 400.4) == "350 [150, 400]"  # a width of three digits leaves none after the point
     assert format_effect(1.5, math.nan, math.nan) == "1.50"
     assert format_effect(math.nan, math.nan, math.nan) == "n/a"
     assert format_effect(0.5, 0.5, 0.5) == "0.500 [0.500, 0.500]"

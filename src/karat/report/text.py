@@ -124,7 +124,7 @@ def interval_decimals(low: float, high: float) -> int | None:
     width = high - low
     if not math.isfinite(width) or width <= 0 or max(abs(low), abs(high)) >= 1e6:
         return None
-    decimals = 1 - math.floor(math.log10(width))
+    decimals = max(0, 1 - math.floor(math.log10(width)))
     return decimals if decimals <= 6 else None
 
 
