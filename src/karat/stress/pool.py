@@ -5,6 +5,7 @@ Axes: R responses, P prompts, G responses of a prompt.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from karat.data.pools import stream_pool
 from karat.errors import DataError
 from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix
 from karat.stress.config import StressConfig
-from karat.types import Account, Message, Text, TokenIds
+from karat.types import Account, Message, PoolRow, Text, TokenIds
 
 LARGEST_SCORE = 1e100
 """Beyond it a square overflows; no reward gives it, a failed one may."""
@@ -66,27 +67,11 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
     stream = stream_pool(source)
     records = [read.record for read in stream if read.record is not None]
     account = stream.account()
-    columns = sorted({name for record in records for name in record.scores})
     members = config.member_names
-    for role, name in (("proxy", config.proxy), ("gold", config.gold), *(("member", name) for name in members)):
-        if name and name not in columns:
-            raise DataError(
-                f"{account.source}: no score column {name!r}, named as {role}. Numeric columns: "
-                f"{', '.join(columns) or 'none'}. Add it with `karat score`, or name another."
-            )
-    proxy_R = np.array([record.scores.get(config.proxy, np.nan) for record in records])
-    gold_R = np.array([record.scores.get(config.gold, np.nan) for record in records])
-    member_RM = np.array([[record.scores.get(name, np.nan) for name in (config.proxy, *members)] for record in records])
-    for role, score in ((config.proxy, proxy_R), (config.gold, gold_R), *zip(members, member_RM.T[1:], strict=True)):
-        if role and not np.isfinite(score).any():
-            raise DataError(f"{account.source}: column {role!r} has no number in any of {len(records)} responses.")
-    for name, score in ((config.gold, gold_R), *zip((config.proxy, *members), member_RM.T, strict=True)):
-        bad = np.flatnonzero(np.abs(score) > LARGEST_SCORE)
-        if bad.size:
-            raise DataError(
-                f"{account.source}: {bad.size} scores of {name!r} are infinite or beyond any reward (first: row "
-                f"{records[bad[0]].row}, {score[bad[0]]:g}). Leave failed scores empty, and score in float32."
-            )
+    named = {config.proxy: "proxy", config.gold: "gold", **dict.fromkeys(members, "member")}
+    score = named_scores(records, named, account.source)
+    proxy_R, gold_R = score[config.proxy], score[config.gold]
+    member_RM = np.stack([score[name] for name in (config.proxy, *members)], axis=1)
     whole = pool_matrix(proxy_R, gold_R, [record.prompt_id for record in records])
     max_n = config.max_n or largest_n(whole.size_P)
     used = np.flatnonzero(whole.size_P >= max_n)
@@ -116,6 +101,33 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
         n_repeated=n_repeated,
         n_split_ties=n_split,
     )
+
+
+def named_scores(records: Sequence[PoolRow], named: Mapping[str, str], source: str) -> dict[str, np.ndarray]:
+    """The columns of the given names, NaN where a response has none; all NaN for the empty name.
+
+    Args:
+        named: name of a column to its role, which messages say.
+    Raises: DataError: no such column, not one number in it, or a number beyond any reward.
+    """
+    columns = sorted({name for record in records for name in record.scores})
+    for name, role in named.items():
+        if name and name not in columns:
+            raise DataError(
+                f"{source}: no score column {name!r}, named as {role}. Numeric columns: "
+                f"{', '.join(columns) or 'none'}. Add it with `karat score`, or name another."
+            )
+    found = {name: np.array([record.scores.get(name, np.nan) for record in records]) for name in named}
+    for name, score_R in found.items():
+        if name and not np.isfinite(score_R).any():
+            raise DataError(f"{source}: column {name!r} has no number in any of {len(records)} responses.")
+        bad = np.flatnonzero(np.abs(score_R) > LARGEST_SCORE)
+        if bad.size:
+            raise DataError(
+                f"{source}: {bad.size} scores of {name!r} are infinite or beyond any reward (first: row "
+                f"{records[bad[0]].row}, {score_R[bad[0]]:g}). Leave failed scores empty, and score in float32."
+            )
+    return found
 
 
 def plain_text(text: Text) -> str:
