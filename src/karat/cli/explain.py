@@ -21,6 +21,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.score import run as score
     from karat.selftest import run as selftest
     from karat.stress import findings as stress
+    from karat.stress.capability import findings as capability
     from karat.train import evaluation
 
     return {
@@ -29,6 +30,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **pool.EXPLANATIONS,
         **score.EXPLANATIONS,
         **stress.EXPLANATIONS,
+        **capability.EXPLANATIONS,
         **selftest.EXPLANATIONS,
     }
 

@@ -67,6 +67,8 @@ _LABEL_LIMIT = 30
 _ROW_LIMIT = 40
 """Most rows that one figure draws; the table beside it has the others."""
 _POINT_LIMIT = 1500
+_TICK_LIMIT = 8
+"""Most values that an axis of given points names."""
 
 # A verdict differs by shape as well as by colour: (colour, marker, filled).
 _MARKS: dict[Verdict, tuple[str, str, bool]] = {
@@ -187,6 +189,43 @@ def losses(name: str, loss_S: Sequence[float]) -> Plot | None:
     return _render(name, draw, alt, caption, height_in=2.5)
 
 
+def along_capability(table: Table) -> Plot | None:
+    """Proxy and gold gained over the first point of a capability axis, with their bands."""
+    columns = _numbers(
+        table, ("axis", "position", "proxy"), ("proxy_low", "proxy_high", "gold", "gold_low", "gold_high")
+    )
+    if columns is None or len(columns["axis"]) < 2:
+        return None
+    position, has_gold = columns["position"], any(map(math.isfinite, columns.get("gold", [])))
+
+    def draw(axes: Any) -> None:
+        _draw_gains(axes, position, columns)
+        axes.axhline(0, color=_MUTED, lw=0.9, zorder=1)
+        stride = math.ceil(len(position) / _TICK_LIMIT)
+        axes.set_xticks(position[::stride], [format_number(value) for value in columns["axis"][::stride]])
+        axes.set_xlabel(_label(table.title.removeprefix("Proxy and gold along ")))
+        axes.set_ylabel("gain over the first point, SD")
+        axes.legend(loc="upper left")
+
+    spoken = [
+        f"{format_number(value)}: proxy {format_number(proxy)}"
+        + (f", gold {format_number(columns['gold'][row])}" if has_gold else "")
+        for row, (value, proxy) in enumerate(zip(columns["axis"], columns["proxy"], strict=True))
+    ]
+    alt = f"{escape_text(table.title)}, gain over the first point: {'; '.join(spoken)}."
+    caption = "Dashed: the proxy. Line: the gold. Bands: 95 %, over prompts, of the gain over the first point."
+    return _render(table.name, draw, alt, caption if has_gold else "The proxy; no gold was named.", height_in=3.3)
+
+
+def _draw_gains(axes: Any, at: Sequence[float], columns: Mapping[str, Sequence[float]]) -> None:
+    """Proxy and, where there is one, gold against `at`, each with its band."""
+    for name, colour, line in (("proxy", _BASELINE, (0, (4, 2))), ("gold", _SERIES, "-")):
+        if name not in columns or not any(map(math.isfinite, columns[name])):
+            continue
+        axes.plot(at, columns[name], color=colour, ls=line, marker="o", ms=3, label=name)
+        axes.fill_between(at, columns[f"{name}_low"], columns[f"{name}_high"], color=colour, alpha=0.18, lw=0)
+
+
 def over_optimisation(table: Table) -> Plot | None:
     """Proxy and gold gained against the distance from the reference policy, with their bands."""
     columns = _numbers(table, ("kl", "proxy"), ("n", "proxy_low", "proxy_high", "gold", "gold_low", "gold_high"))
@@ -196,12 +235,7 @@ def over_optimisation(table: Table) -> Plot | None:
     gold = [value for value in columns.get("gold", []) if math.isfinite(value)]
 
     def draw(axes: Any) -> None:
-        series = (("proxy", _BASELINE, (0, (4, 2)), "proxy"), ("gold", _SERIES, "-", "gold"))
-        for name, colour, line, label in series:
-            if name not in columns or not any(map(math.isfinite, columns[name])):
-                continue
-            axes.plot(distance, columns[name], color=colour, ls=line, marker="o", ms=3, label=label)
-            axes.fill_between(distance, columns[f"{name}_low"], columns[f"{name}_high"], color=colour, alpha=0.18, lw=0)
+        _draw_gains(axes, distance, columns)
         if gold:
             top = max(range(len(distance)), key=lambda row: _or_least(columns["gold"][row]))
             axes.axvline(distance[top], color=_MUTED, ls=(0, (2, 3)), lw=0.9)
@@ -233,6 +267,7 @@ FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {
     "accuracy_by_source": accuracy_by_slice,
     "accuracy_by_length_gap": accuracy_by_slice,
     "best_of_n": over_optimisation,
+    "capability": along_capability,
 }
 """Table name -> the figure drawn beside it."""
 

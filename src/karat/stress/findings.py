@@ -134,7 +134,7 @@ def _falls(pool: StressPool, gold: GoldSide | None) -> Finding:
     actions = {
         "problem": f"Go no further than best of {peak.low_n} (KL {_kl(pool, peak.low_n):.2f} nats at most), and read "
         "the responses that win beyond it.",
-        "unclear": f"About {_round(needed)} prompts would settle it, if the drop stays as it is."
+        "unclear": f"About {about_count(needed)} prompts would settle it, if the drop stays as it is."
         if math.isfinite(needed)
         else "More prompts are needed.",
     }
@@ -153,7 +153,9 @@ def _gains(pool: StressPool, gold: GoldSide | None) -> Finding:
     needed = items_needed(gain.n_clusters, gain, 0.0)
     actions = {
         "problem": "Optimising this reward buys no gold. See karat check for what it orders responses by.",
-        "unclear": f"About {_round(needed)} prompts would settle it." if math.isfinite(needed) else "More prompts.",
+        "unclear": f"About {about_count(needed)} prompts would settle it."
+        if math.isfinite(needed)
+        else "More prompts.",
     }
     baseline = f"0: the reference policy; gold SD {gold.sd:.3g} within prompts"
     return _finding("ST302", verdict, gain, "gold SD", pool.n_used, baseline=baseline, actions=actions)
@@ -282,7 +284,8 @@ def _kl(pool: StressPool, n: int) -> float:
     return math.log(n) - (n - 1) / n
 
 
-def _round(count: float) -> str:
+def about_count(count: float) -> str:
+    """A number of prompts as text: two digits, rounded up."""
     if count > 1e6:
         return "more than a million"
     digits = 10 ** max(0, math.floor(math.log10(max(count, 1.0))) - 1)
