@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from karat.selftest import capability, stress
 from karat.selftest.config import SelftestConfig
 from karat.selftest.planted import PlantedRow
-from karat.selftest.stress import TITLES, stress_rows
 from karat.types import Finding, Result, Table
 
 _EXPLANATION = (
@@ -18,6 +18,7 @@ _EXPLANATION = (
     "problem: run karat selftest --full; if it stays, the numbers of this installation are not to be trusted: report "
     "it with the versions that the result names.",
 )
+TITLES = {**stress.TITLES, **capability.TITLES}
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
 
@@ -32,7 +33,11 @@ def selftest(
     Returns: one finding for each promise, and a table of all.
     """
     config = replace(config or SelftestConfig(), **options)
-    rows = stress_rows(200 if config.full else 40, config.seed, progress)
+    replications = 200 if config.full else 40
+    rows = [
+        *stress.stress_rows(replications, config.seed, progress),
+        *capability.capability_rows(replications, config.seed, progress),
+    ]
     broken = [row for row in rows if not row.is_kept]
     return Result(
         command="selftest",
