@@ -7,6 +7,7 @@ all points share, so that the points' errors are correlated. The proxy rises by 
     falls    by 0.3 in a straight line
     flat     not at all
     breaks   rises by 0.5 but for a fall of 0.5 between the fourth and the fifth point
+    levels   rises by 0.5 to the fourth point and stays there
     agrees   rises by 1
 
 Axes: P prompts, K points.
@@ -31,12 +32,13 @@ TITLES = {
     "SE341": "95 % interval of the slope holds the true slope",
     "SE342": "The gold falls while the proxy rises: found",
     "SE343": "The gold falls while the proxy rises: false alarm",
-    "SE344": "The gold breaks from its line: found",
+    "SE344": "The gold breaks from its line and falls: found",
     "SE345": "The gold breaks from its line: false alarm, 6 points",
     "SE346": "The gold breaks from its line: false alarm, 4 points",
     "SE347": "Interval of the place holds the true place",
-    "SE348": "Interval of the hackability index holds the true index",
-    "SE349": "Some pair is surely ordered oppositely: false alarm",
+    "SE348": "The gold bends but does not fall: called a fall",
+    "SE349": "Interval of the hackability index holds the true index",
+    "SE350": "Some pair is surely ordered oppositely: false alarm",
 }
 """What each row promises."""
 
@@ -45,6 +47,7 @@ TRUE_GOLD: dict[str, np.ndarray] = {
     "falls at 4 points": np.linspace(0, -0.3, 4),
     "flat": np.zeros(6),
     "breaks": np.linspace(0, 0.5, 6) - 0.5 * (np.arange(6) > BREAK_AT),
+    "levels": 0.5 * np.minimum(np.arange(6) / 3, 1.0),
     "agrees": np.linspace(0, 1, 6),
 }
 
@@ -57,6 +60,8 @@ class Outcome:
     """Whether the intervals hold the slopes of proxy and gold."""
     says_worse: bool
     says_break: bool
+    says_fall: bool
+    """A break, and the movement from it to the last point lies below 0: the finding's "problem"."""
     has_place: bool
     """Whether the interval of the change holds BREAK_AT."""
     has_index: bool
@@ -94,6 +99,7 @@ def replicate(world: str, rng: np.random.Generator) -> Outcome:
         covered=(covers_proxy, covers_gold),
         says_worse=slopes[0].low > 0 and slopes[1].high < 0,
         says_break=change.p_value < 0.05,
+        says_fall=change.p_value < 0.05 and change.movement.high < 0,
         has_place=change.low <= BREAK_AT <= change.high,
         has_index=index.low <= true_index(proxy_K, gold_K) <= index.high,
         says_opposite=index.low > 0,
@@ -134,11 +140,12 @@ def capability_rows(replications: int, seed: int, progress: Callable[..., None] 
             1.0,
             ("breaks",),
             "breaks: 0.5 SD lost in the fourth gap of six points",
-            lambda o: o.says_break,
+            lambda o: o.says_fall,
         ),
         row("SE345", 0.0, 0.05, ("falls", "flat"), "falls, flat: straight lines", lambda o: o.says_break),
         row("SE346", 0.0, 0.05, ("falls at 4 points",), "a straight line of 4 points", lambda o: o.says_break),
         row("SE347", 0.92, 1.0, ("breaks",), "breaks: between the fourth and the fifth point", lambda o: o.has_place),
-        row("SE348", 0.92, 1.0, every, ", ".join(every), lambda o: o.has_index),
-        row("SE349", 0.0, 0.05, ("flat", "agrees"), "flat, agrees: no pair is opposite", lambda o: o.says_opposite),
+        row("SE348", 0.0, 0.05, ("levels",), "levels: flat from the fourth of six points on", lambda o: o.says_fall),
+        row("SE349", 0.92, 1.0, every, ", ".join(every), lambda o: o.has_index),
+        row("SE350", 0.0, 0.05, ("flat", "agrees"), "flat, agrees: no pair is opposite", lambda o: o.says_opposite),
     ]
