@@ -218,9 +218,11 @@ def find_change(
     """
     if why_no_change_test(points):
         return None
-    found = _candidates(position_K)
-    line_KX = np.stack([np.ones_like(position_K), position_K], axis=1)
-    test = _line_test(points, line_KX, np.vstack([found.shape_VK, position_K**2]), rng, flips)
+    start, width = float(position_K[0]), float(position_K[-1] - position_K[0])
+    unit_K = (position_K - start) / width  # 0 to 1, whatever the axis counts
+    found = _candidates(unit_K)
+    line_KX = np.stack([np.ones_like(unit_K), unit_K], axis=1)
+    test = _line_test(points, line_KX, np.vstack([found.shape_VK, unit_K**2]), rng, flips)
     best = int(np.argmax(test.seen_V[:-1]))
     covariance_KK, units = points.covariance, points.n_units
     fits = [_fit(line_KX, shape_K, covariance_KK) for shape_K in found.shape_VK]
@@ -239,12 +241,12 @@ def find_change(
     return Change(
         p_value=float((1 + (test.null_B >= test.seen_V[best] * (1 - 1e-9)).sum()) / (flips + 1)),
         form=found.forms[best],
-        at=float(found.at_V[best]),
-        low=float(found.low_V[plausible].min()),
-        high=float(found.high_V[plausible].max()),
+        at=start + width * float(found.at_V[best]),
+        low=start + width * float(found.low_V[plausible].min()),
+        high=start + width * float(found.high_V[plausible].max()),
         movement=Interval(moved, float(low_V.min()), float(high_V.max()), units, "bootstrap"),
-        before=float(before),
-        after=float(before if is_jump_V[best] else before + added),
+        before=float(before / width),
+        after=float((before if is_jump_V[best] else before + added) / width),
         jump=float(added) if is_jump_V[best] else 0.0,
         bend_ratio=float(test.seen_V[-1] / test.seen_V[best]) if test.seen_V[best] > 0 else math.nan,
         detectable=float(seen_at / size_V[is_jump_V].min()),

@@ -89,7 +89,8 @@ def hackability(proxy: PointTotals, gold: PointTotals, count_BP: np.ndarray, *, 
     proxy_Q, gold_Q = differences
     product_Q = proxy_Q * gold_Q
     n_pairs, n_opposite = len(first_Q), int((product_Q < 0).sum())
-    critical = float(np.quantile(largest_B, level)) * _few_units(units, level)
+    # draws of prompts that all agree never differ: at least the quantile of a single difference
+    critical = max(float(np.quantile(largest_B, level)), float(ndtri(0.5 + level / 2))) * _few_units(units, level)
     is_told_Q = np.asarray((np.abs(np.stack(tests)) > critical).all(axis=0) & (units >= 2))
     n_told, n_told_opposite = int(is_told_Q.sum()), int((is_told_Q & (product_Q < 0)).sum())
     is_known = bool(np.isfinite(product_Q).all()) and units >= 2
@@ -121,9 +122,9 @@ def _error(points: PointTotals, first_Q: np.ndarray, second_Q: np.ndarray) -> np
     Where all prompts agree the error would be 0, and two prompts would make an order certain.
     """
     pull_PQ = points.pulls[:, second_Q] - points.pulls[:, first_Q]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value_PK = np.where(points.weight_PK > 0, points.total_PK / points.weight_PK, np.nan)
-    least = float(np.nanstd(value_PK)) / max(points.n_units, 1)
+    is_there_PK = points.weight_PK > 0
+    value = points.total_PK[is_there_PK] / points.weight_PK[is_there_PK]
+    least = float(value.std()) / max(points.n_units, 1) if value.size else math.nan
     return np.asarray(np.maximum(np.sqrt((pull_PQ**2).sum(axis=0)), least))
 
 

@@ -211,16 +211,16 @@ def _responses(records: list[PoolRow], source: str, value: float, config: Capabi
 
 def _same_prompts(pools: list[list[PoolRow]], accounts: tuple[Account, ...]) -> None:
     """Raises: DataError: one prompt_id means different prompts in different pools."""
-    seen: dict[str, tuple[str, str]] = {}
-    for records, account in zip(pools, accounts, strict=True):
+    seen: dict[str, tuple[str, int]] = {}
+    for number, records in enumerate(pools):
         for record in records:
             text = plain_text(record.prompt)
-            other, source = seen.setdefault(record.prompt_id, (text, account.source))
-            if text and other and text != other and source != account.source:
+            other, first = seen.setdefault(record.prompt_id, (text, number))
+            if text and other and text != other and first != number:
                 raise DataError(
-                    f"prompt_id {record.prompt_id!r} is {other[:40]!r} in {source} and {text[:40]!r} in "
-                    f"{account.source}: pools are paired by it. Give different prompts different ids; where only the "
-                    "template differs, leave the prompt column out."
+                    f"prompt_id {record.prompt_id!r} is {other[:40]!r} in {accounts[first].source} and {text[:40]!r} "
+                    f"in {accounts[number].source}: pools are paired by it. Give different prompts different ids; "
+                    "where only the template differs, leave the prompt column out."
                 )
 
 
