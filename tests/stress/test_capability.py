@@ -330,15 +330,11 @@ def test_the_same_seed_gives_the_same_numbers_and_the_page_has_a_figure() -> Non
 
 
 def test_the_command_writes_report_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from karat.cli.app import add_command, new_app
-    from karat.cli.stress_capability import capability as command
+    from karat.cli.main import app
 
-    app = new_app()
-    add_command(app, command)
-    app.callback()(lambda: None)  # a group, as `karat stress` is
     file = tmp_path / "pool.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in stacked(sweep(WORSE))))
-    arguments = ["capability", str(file), "--axis", "step", "--proxy", "rm", "--gold", "truth", "--quiet"]
+    arguments = ["stress", "capability", str(file), "--axis", "step", "--proxy", "rm", "--gold", "truth", "--quiet"]
     assert app([*arguments, "--out", str(tmp_path / "out")], standalone_mode=False) == 1
     document = json.loads((tmp_path / "out" / "result.json").read_text())
     assert document["command"] == "stress capability"

@@ -16,6 +16,7 @@ from karat.cli.pool import pool
 from karat.cli.score import score
 from karat.cli.selftest import selftest
 from karat.cli.stress import stress
+from karat.cli.stress_capability import stress_capability
 from karat.cli.train import train
 
 app = new_app()
@@ -41,7 +42,7 @@ def karat(
         raise typer.Exit(WRONG_USE)
 
 
-for command in (check, train, pool, score, stress, selftest, explain):
+for command in (check, train, pool, score, stress, stress_capability, selftest, explain):
     add_command(app, command)
 
 

@@ -12,7 +12,7 @@ from karat.cli.shared import SharedVerb
 from karat.stress.capability.config import CapabilityConfig
 
 
-def capability(
+def stress_capability(
     ctx: typer.Context,
     pools: Annotated[
         list[str],

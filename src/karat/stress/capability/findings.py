@@ -104,7 +104,7 @@ def _falls(sweep: Sweep, found: Measured) -> Finding:
         )  # fmt: skip
         return _finding("ST401", "not checked", UNDEFINED, "gold SD", sweep, action=reason)
     verdict: Verdict = "unclear"
-    if gold.high < 0:
+    if proxy.low > 0 and gold.high < 0:
         verdict = "problem"
     elif gold.low > -FALL_THAT_MATTERS or proxy.high < 0:
         verdict = "ok"
