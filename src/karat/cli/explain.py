@@ -22,6 +22,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.selftest import run as selftest
     from karat.stress import findings as stress
     from karat.stress.capability import findings as capability
+    from karat.stress.rl import findings as rl
     from karat.train import evaluation
 
     return {
@@ -31,6 +32,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **score.EXPLANATIONS,
         **stress.EXPLANATIONS,
         **capability.EXPLANATIONS,
+        **rl.EXPLANATIONS,
         **selftest.EXPLANATIONS,
     }
 

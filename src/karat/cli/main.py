@@ -17,6 +17,7 @@ from karat.cli.score import score
 from karat.cli.selftest import selftest
 from karat.cli.stress import stress
 from karat.cli.stress_capability import stress_capability
+from karat.cli.stress_rl import stress_rl
 from karat.cli.train import train
 
 app = new_app()
@@ -42,7 +43,7 @@ def karat(
         raise typer.Exit(WRONG_USE)
 
 
-for command in (check, train, pool, score, stress, stress_capability, selftest, explain):
+for command in (check, train, pool, score, stress, stress_capability, stress_rl, selftest, explain):
     add_command(app, command)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import fdtrc, ndtri, stdtrit
+from scipy.special import fdtrc, ndtri, stdtrit, xlogy
 
 from karat.numerics.best_of_n import Curve, PoolMatrix, percentile_ends
 from karat.numerics.intervals import Interval, cluster_bootstrap
@@ -180,7 +180,7 @@ def fit_points(curve: Curve) -> np.ndarray:
 
 
 def _design(d: np.ndarray, form: Form) -> np.ndarray:
-    return np.stack([d, -(d**2) if form == "best-of-n" else -d * np.log(d)], axis=-1)
+    return np.stack([d, -(d**2) if form == "best-of-n" else -xlogy(d, d)], axis=-1)
 
 
 def _best_d(ab: np.ndarray, form: Form) -> np.ndarray:

@@ -226,9 +226,36 @@ def _draw_gains(axes: Any, at: Sequence[float], columns: Mapping[str, Sequence[f
         axes.fill_between(at, columns[f"{name}_low"], columns[f"{name}_high"], color=colour, alpha=0.18, lw=0)
 
 
-def over_optimisation(table: Table) -> Plot | None:
-    """Proxy and gold gained against the distance from the reference policy, with their bands."""
-    columns = _numbers(table, ("kl", "proxy"), ("n", "proxy_low", "proxy_high", "gold", "gold_low", "gold_high"))
+def best_of_n(table: Table) -> Plot | None:
+    """Proxy and gold gained by best of n."""
+    shown = [1 << power for power in range(24)]
+    return _over_optimisation(table, ("n", "best of n"), lambda ns, _: [row for row, n in enumerate(ns) if n in shown])
+
+
+def under_rl(table: Table) -> Plot | None:
+    """Proxy and gold gained by a policy in training."""
+    return _over_optimisation(table, ("step", "training step"), _apart)
+
+
+def _apart(_: Sequence[float], distance: Sequence[float]) -> list[int]:
+    """Rows whose distance is far enough from the one before for a label: a policy can move back."""
+    rows, room = [0], (max(distance) - min(distance)) / _TICK_LIMIT
+    for row, at in enumerate(distance):
+        if all(abs(at - distance[other]) >= room for other in rows):
+            rows.append(row)
+    return rows
+
+
+def _over_optimisation(
+    table: Table, by: tuple[str, str], labelled: Callable[[Sequence[float], Sequence[float]], list[int]]
+) -> Plot | None:
+    """Proxy and gold gained against the distance from the reference policy, with their bands.
+
+    by: the column that says how hard was optimised, and its label; labelled: the rows that the upper axis names.
+    """
+    column, label = by
+    bands = ("proxy_low", "proxy_high", "gold", "gold_low", "gold_high")
+    columns = _numbers(table, (column, "kl", "proxy"), bands, limit=_POINT_LIMIT)
     if columns is None or len(columns["kl"]) < 2:
         return None
     distance = [math.sqrt(max(kl, 0.0)) for kl in columns["kl"]]
@@ -243,17 +270,18 @@ def over_optimisation(table: Table) -> Plot | None:
         axes.set_ylabel("gain over the reference, SD")
         axes.legend(loc="upper left")
         above = axes.secondary_xaxis("top")
-        shown = [row for row, n in enumerate(columns["n"]) if n == 1 or math.log2(n).is_integer()]
-        above.set_xticks([distance[row] for row in shown], [f"{columns['n'][row]:.0f}" for row in shown])
-        above.set_xlabel("best of n")
+        shown = labelled(columns[column], distance)
+        above.set_xticks([distance[row] for row in shown], [f"{columns[column][row]:.0f}" for row in shown])
+        above.set_xlabel(label)
 
     spoken = [
-        f"n {n:.0f}: proxy {format_number(proxy)}" + (f", gold {format_number(columns['gold'][row])}" if gold else "")
-        for row, (n, proxy) in enumerate(zip(columns["n"], columns["proxy"], strict=True))
+        f"{value:.0f}: proxy {format_number(proxy)}" + (f", gold {format_number(columns['gold'][row])}" if gold else "")
+        for row, (value, proxy) in enumerate(zip(columns[column], columns["proxy"], strict=True))
     ]
-    alt = f"Gain of proxy and gold by best of n: {'; '.join(spoken)}."
+    alt = f"Gain of proxy and gold by {label}: {'; '.join(spoken)}."
     caption = (
-        "Dashed: the proxy that chooses. Line: the gold. Bands: 95 %, over prompts. Dotted: where the gold is highest."
+        "Dashed: the proxy that is optimised. Line: the gold. Bands: 95 %, over prompts. Dotted: where the gold is "
+        "highest."
     )
     return _render(table.name, draw, alt, caption if gold else "The proxy; no gold was named.", height_in=3.5)
 
@@ -266,24 +294,27 @@ FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {
     "reliability": reliability,
     "accuracy_by_source": accuracy_by_slice,
     "accuracy_by_length_gap": accuracy_by_slice,
-    "best_of_n": over_optimisation,
+    "best_of_n": best_of_n,
+    "rl_curve": under_rl,
     "capability": along_capability,
 }
 """Table name -> the figure drawn beside it."""
 
 
 # -------------------------------------------------------------------------------------------------- from tables to axes
-def _drawable_rows(table: Table, required: Sequence[str]) -> list[tuple[Any, ...]]:
+def _drawable_rows(table: Table, required: Sequence[str], limit: int = _ROW_LIMIT) -> list[tuple[Any, ...]]:
     indices = [table.columns.index(name) for name in required]
     rows = [row for row in table.rows if all(math.isfinite(_number(row[index])) for index in indices)]
-    return rows[:_ROW_LIMIT]
+    return rows[:limit]
 
 
-def _numbers(table: Table, required: Sequence[str], optional: Sequence[str]) -> dict[str, list[float]] | None:
+def _numbers(
+    table: Table, required: Sequence[str], optional: Sequence[str], limit: int = _ROW_LIMIT
+) -> dict[str, list[float]] | None:
     """The named columns as floats over the rows that can be drawn; None where there is nothing to draw."""
     if any(name not in table.columns for name in required):
         return None
-    rows = _drawable_rows(table, required)
+    rows = _drawable_rows(table, required, limit)
     if not rows:
         return None
     names = [*required, *(name for name in optional if name in table.columns)]

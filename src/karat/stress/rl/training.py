@@ -1,0 +1,130 @@
+"""Optimising a policy against a reward with TRL's GRPOTrainer."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from karat.errors import InputError
+from karat.policies import Policy
+from karat.rewards import Reward
+from karat.rewards.trl import trl_reward
+from karat.stress.rl.config import RlConfig
+from karat.types import Message, Text
+
+
+@dataclass(slots=True)
+class RewardTally:
+    """Scores that training asked for, and those that were missing."""
+
+    asked: int = 0
+    missing: int = 0
+
+
+def train_policy(
+    policy: Policy,
+    prompts: Sequence[Text],
+    reward: Reward,
+    config: RlConfig,
+    *,
+    on_step: Callable[[int, Policy], bool],
+) -> RewardTally:
+    """GRPO for config.steps; the policy's model is changed in place (with config.lora: wrapped in adapters).
+
+    A missing score gets the mean of the others of its group, so that it pulls the policy nowhere (TRL would take it
+    for 0), and is counted.
+
+    Args:
+        on_step: called with 0 before training and after each step; True stops.
+    """
+    from datasets import Dataset
+    from transformers import PrinterCallback, TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]
+
+    tally = RewardTally()
+    if config.lora:
+        from peft import LoraConfig, get_peft_model
+
+        adapters = LoraConfig(r=config.lora, lora_alpha=2 * config.lora, target_modules="all-linear")
+        policy.model = get_peft_model(policy.model, adapters)  # type: ignore[assignment]
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if on_step(state.global_step, policy):
+                control.should_training_stop = True
+
+    per_step = config.prompts_per_step * config.generations
+    per_pass = config.responses_per_pass or per_step
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = GRPOTrainer(
+            model=policy.model,
+            reward_funcs=neutral_where_missing(reward, tally),
+            args=GRPOConfig(
+                output_dir=scratch,
+                max_steps=config.steps,
+                per_device_train_batch_size=per_pass,
+                gradient_accumulation_steps=per_step // per_pass,
+                num_generations=config.generations,
+                learning_rate=config.lr,
+                lr_scheduler_type="constant",
+                beta=config.kl_beta,
+                temperature=config.temperature,
+                max_completion_length=config.max_new_tokens,
+                gradient_checkpointing=False,
+                bf16=False,
+                use_cpu=not torch.cuda.is_available(),
+                report_to="none",
+                save_strategy="no",
+                logging_strategy="no",
+                disable_tqdm=True,
+                seed=config.seed,
+                dataloader_pin_memory=torch.cuda.is_available(),
+            ),
+            train_dataset=Dataset.from_list([{"prompt": as_trl(prompt)} for prompt in prompts]),
+            processing_class=policy.tokenizer,
+            callbacks=[Watch()],
+        )
+        trainer.remove_callback(PrinterCallback)
+        if not on_step(0, policy):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of transformers
+                trainer.train()
+    policy.model.train(False)
+    return tally
+
+
+def neutral_where_missing(reward: Reward, tally: RewardTally) -> Callable[..., list[float | None]]:
+    """The reward for TRL, with missing scores at the mean of their group; 0 for a whole group without scores, where
+    equal rewards give no gradient."""
+    score = trl_reward(reward)
+
+    def filled(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        values = iter(score(prompts=prompts, completions=completions, **columns))
+        out: list[float | None] = []
+        for _, run in groupby(prompts):
+            row = [next(values) for _ in run]
+            known = [value for value in row if value is not None and math.isfinite(value)]
+            tally.asked += len(row)
+            tally.missing += len(row) - len(known)
+            middle = sum(known) / len(known) if known else 0.0
+            out += [middle if value is None or not math.isfinite(value) else value for value in row]
+        return out
+
+    filled.__name__ = score.__name__
+    return filled
+
+
+def as_trl(prompt: Text) -> Any:
+    """A prompt as TRL's data sets hold it."""
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, tuple):
+        return [{"role": turn.role, "content": turn.content} for turn in prompt if isinstance(turn, Message)]
+    raise InputError("tokenised prompts cannot be given to GRPOTrainer; give text or conversations.")
