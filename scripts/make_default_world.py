@@ -31,6 +31,7 @@ from karat.policies import Policy, SamplingConfig
 from karat.rewards.default_model import default_model_path, default_model_provenance
 from karat.types import Message
 from karat.worlds.annotators import compare_pool
+from karat.worlds.planted import PLANTED
 from karat.worlds.pool import DEFAULT, read_pool, read_rows
 from karat.worlds.tasks import FAMILIES, Task, draw_tasks
 from karat.worlds.world import load_default_world, pair_to_row
@@ -157,11 +158,30 @@ def deep() -> None:
         parts.write(number, [{"prompt_id": prompt.prompt_id, "responses": texts, "gold": gold}])
         print(f"{number + 1} of {len(prompts)}, {time.perf_counter() - began:.0f} s", flush=True)
     rows = [row for number in range(len(prompts)) for row in parts.read(number)]
-    write_rows("deep.jsonl.gz", rows)
+    write_deep(rows)
     (DEFAULT / "deep_recipe.json").write_text(
         json.dumps({"model": default_model_provenance(default_model_path()), **settings}, indent=1) + "\n"
     )
     shutil.rmtree(parts.folder)
+
+
+def write_deep(rows: Sequence[Any]) -> None:
+    """The deep pool, gold by today's checkers, with the planted proxies of `karat.worlds.planted`."""
+    of = {prompt.prompt_id: prompt for prompt in read_pool()}
+    made = []
+    for row in rows:
+        prompt = of[row["prompt_id"]]
+        task = Task(prompt.family, prompt.prompt, prompt.facts)
+        gold = [task.gold(text) for text in row["responses"]]
+        proxies = {
+            name: [round(score(row["prompt_id"], *pair), 4) for pair in zip(row["responses"], gold, strict=True)]
+            for name, score in PLANTED.items()
+        }
+        question = [{"role": "user", "content": prompt.prompt}]
+        made.append(
+            {"prompt_id": row["prompt_id"], "prompt": question, "responses": row["responses"], "gold": gold, **proxies}
+        )
+    write_rows("deep.jsonl.gz", made)
 
 
 def write_rows(name: str, rows: Sequence[Any]) -> None:
@@ -186,6 +206,7 @@ def grade() -> None:
         changed += sum(new != old for new, old in zip(gold, row["gold"], strict=True))
         row["gold"] = gold
     write_rows("pool.jsonl.gz", rows)
+    write_deep(read_rows("deep.jsonl.gz"))
     print(f"{len(rows)} prompts, {changed} golds changed")
 
 

@@ -43,6 +43,10 @@ def test_builtin_world_with_a_length_reward_finds_what_is_planted() -> None:
     assert verdicts["RM201"] == "problem"
     assert result.values["world"]["test_pairs"] == result.values["n_pairs"]
     assert any(table.name == "planted" for table in result.tables)
+    stressed = result.values["stress"]
+    assert (stressed["n"][-1], len(stressed["gold"])) == (32, 32)
+    assert verdicts["ST302"] == "problem"  # choosing by length buys no gold
+    assert {finding.gold for finding in result.findings if finding.code == "ST302"} == {"program check"}
 
 
 def test_builtin_world_with_a_blind_reward_raises_no_alarm_for_length() -> None:
@@ -51,7 +55,8 @@ def test_builtin_world_with_a_blind_reward_raises_no_alarm_for_length() -> None:
 
 def test_builtin_world_trains_a_reward_and_keeps_it(lm: str, tmp_path: Path) -> None:
     result = karat.check(out=tmp_path, model=lm)
-    assert set(codes(result)) == {"RM101", "RM102", "RM103", "RM104", "RM105", "RM201", "RM202"}
+    stressed = {f"ST30{number}" for number in range(1, 7)}
+    assert set(codes(result)) >= {"RM101", "RM102", "RM103", "RM104", "RM105", "RM201", "RM202", "SC101"} | stressed
     assert (tmp_path / "reward" / "karat.json").exists()
     assert result.values["steps"] == len(result.values["losses"])
     assert "held-out pairs of built-in world" in result.lead

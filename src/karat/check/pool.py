@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from karat.check.config import CheckConfig
 from karat.score import score_file
 from karat.stress import stress
 from karat.types import Result
+from karat.worlds import World
+from karat.worlds.pool import read_rows
 
 PROXY = "reward_under_check"
 """Column of the scores; long, so that no pool has it already."""
+WORLD_PROMPTS, WORLD_RESPONSES = 48, 32
+
+
+def world_pool_result(reward: str, world: World, config: CheckConfig, progress: Callable[..., None] | None) -> Result:
+    """The same on responses to held-out prompts of the built-in world, fewer than it has so that it stays quick."""
+    held_out = {pair.prompt_id for pair in world.test_pairs}
+    rows = [row for row in read_rows("deep.jsonl.gz") if row["prompt_id"] in held_out][:WORLD_PROMPTS]
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "pool.jsonl"
+        file.write_text("".join(json.dumps(_first_responses(row)) + "\n" for row in rows), encoding="utf-8")
+        found = pool_result(reward, replace(config, pool=str(file), gold="gold"), progress)
+    return replace(
+        found, findings=tuple(replace(item, gold=world.gold_name if item.gold else "") for item in found.findings)
+    )
+
+
+def _first_responses(row: Mapping[str, Any]) -> dict[str, Any]:
+    short = {name: row[name][:WORLD_RESPONSES] for name in ("responses", "gold")}
+    return {"prompt_id": row["prompt_id"], "prompt": row["prompt"], **short}
 
 
 def pool_result(reward: str, config: CheckConfig, progress: Callable[..., None] | None) -> Result:

@@ -1,9 +1,10 @@
 """`karat check`: run every check that the inputs allow, and say which it could not run and what would enable it.
 
-nothing given    the built-in world: train the default reward on its pairs, evaluate, compare with the world's gold
+nothing given    the built-in world: train the default reward on its pairs, evaluate, compare with the world's gold,
+                 and see how far it can be optimised on samples for held-out prompts
 --data           train the default reward on most of the pairs, evaluate on held-out prompts
 --data --reward  evaluate the reward on all of the pairs
---reward         evaluate the reward on the built-in world's held-out pairs
+--reward         the same of this reward
 --pool           besides, or with --reward alone: score the pool with the reward, and how far it can be optimised there
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from karat.check.config import CheckConfig
 from karat.check.gold import gold_findings, has_gold
-from karat.check.pool import pool_result
+from karat.check.pool import pool_result, world_pool_result
 from karat.data import read_pairs
 from karat.data.account import account_table
 from karat.errors import InputError
@@ -124,7 +125,7 @@ def _check_reward(inputs: _Inputs, config: CheckConfig, progress: Progress | Non
     scores = (evaluation.reward_chosen_P, evaluation.reward_rejected_P)
     findings, tables = _with_gold(inputs, inputs.test_pairs, *scores, config.seed)
     account = (account_table(inputs.account),) if inputs.account else ()
-    pool = pool_result(config.reward, config, progress) if config.pool else Result("check")
+    pool = _pool(config.reward, inputs, config, progress)
     return Result(
         command="check",
         findings=(*evaluation.findings(), *findings, *pool.findings),
@@ -150,7 +151,7 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
             inputs.train_pairs, out=folder, config=training, progress=progress, test_pairs=inputs.test_pairs or None
         )
         findings, tables = _gold_of_trained(inputs, folder, config.seed, progress)
-        pool = pool_result(str(folder), config, progress) if config.pool else Result("check")
+        pool = _pool(str(folder), inputs, config, progress)
         account = (account_table(inputs.account),) if inputs.account else ()
         return replace(
             trained,
@@ -159,6 +160,13 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
             values={**trained.values, **_stress_values(pool)},
             files=trained.files if out else (),
         )
+
+
+def _pool(reward: str, inputs: _Inputs, config: CheckConfig, progress: Progress | None) -> Result:
+    """How far the reward can be optimised, on the pool that was given or the world's; nothing without one."""
+    if config.pool:
+        return pool_result(reward, config, progress)
+    return world_pool_result(reward, inputs.world, config, progress) if inputs.world else Result("check")
 
 
 def _stress_values(pool: Result) -> dict[str, Any]:

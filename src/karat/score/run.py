@@ -23,6 +23,7 @@ from karat.rewards import Group, Reward, load_reward
 from karat.rewards.groups import group_pairs
 from karat.score.config import ScoreConfig
 from karat.types import NAN, Account, Finding, Result, Score, Table, Text, Verdict
+from karat.worlds import pool_source
 
 MISSING_LIMIT = 0.01
 
@@ -69,7 +70,7 @@ def score_file(
 
     Args:
         reward: a reward, or the text that names one (`karat.rewards.load_reward`).
-        source: pairs or a pool, in any format that is read.
+        source: pairs or a pool, in any format that is read; `builtin:checkable`: the built-in pool.
         out: .jsonl(.gz/.zst) or .parquet; must not exist, unless config.overwrite.
         config: options; `options` override single fields by name.
         progress: called as progress(stage, done, total, note).
@@ -79,12 +80,13 @@ def score_file(
     """
     config = replace(config or ScoreConfig(), **options)
     name = reward if isinstance(reward, str) else reward.name
-    kind = detect_kind(source)
+    file = pool_source(source)
+    kind = detect_kind(file)
     stream: PairStream | PoolStream
     if kind == "pairs":
-        stream = stream_pairs(source, format=config.format)
+        stream = stream_pairs(file, format=config.format)
     else:
-        stream = stream_pool(source)
+        stream = stream_pool(file)
     request = {**asdict(replace(config, overwrite=False)), "reward": name, "source": source, "karat": __version__}
     parts = PartFiles(Path(out), request, overwrite=config.overwrite)
     scorer = (

@@ -16,6 +16,7 @@ from karat.errors import DataError
 from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix
 from karat.stress.config import StressConfig
 from karat.types import Account, Message, PoolRow, Text, TokenIds
+from karat.worlds import pool_source
 
 LARGEST_SCORE = 1e100
 """Beyond it a square overflows; no reward gives it, a failed one may."""
@@ -64,7 +65,7 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
     Raises: DataError: no such column, no proxy at all, a gold column without one number, or no prompt with two
         responses (or with max_n).
     """
-    stream = stream_pool(source)
+    stream = stream_pool(pool_source(source))
     records = [read.record for read in stream if read.record is not None]
     account = stream.account()
     members = config.member_names

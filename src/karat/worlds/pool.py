@@ -1,4 +1,8 @@
-"""The stored samples of the default world: prompts, checker facts, responses and their gold."""
+"""The stored samples of the default world: prompts, checker facts, responses and their gold.
+
+Two pools: a broad one with the few distinct responses that the annotators compared, and a deep one with 64 responses to
+each of 160 prompts, repeats kept, for best of n.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from karat.errors import InputError
+
 DEFAULT = Path(__file__).with_name("default")
+POOLS = {"builtin:checkable": DEFAULT / "deep.jsonl.gz"}
+"""Names that stand for a pool wherever a file may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,18 @@ class PoolPrompt:
     facts: Mapping[str, Any]
     responses: tuple[str, ...]
     gold: tuple[float, ...]
+
+
+def pool_source(source: Any) -> Any:
+    """The file behind a built-in pool's name; any other source as it is.
+
+    Raises: InputError: a name `builtin:...` that no pool has.
+    """
+    if not isinstance(source, str) or not source.startswith("builtin:"):
+        return source
+    if source not in POOLS:
+        raise InputError(f"there is no built-in pool {source!r}; there are: {', '.join(POOLS)}.")
+    return str(POOLS[source])
 
 
 def read_rows(name: str) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from karat.numerics.goodhart import within_prompt_sd
 from karat.stress.capability.config import BUDGET, CapabilityConfig
 from karat.stress.pool import named_scores, plain_text
 from karat.types import Account, PoolRow
+from karat.worlds import pool_source
 
 SHARED_ENOUGH = 0.5
 """Share of the smallest point's prompts that all points must share for the others to be left out."""
@@ -189,7 +190,7 @@ def _finite(value: Any, source: Any) -> float:
 
 # ------------------------------------------------------------------------------------------------------------- reading
 def _read(source: Any, value: float, config: CapabilityConfig) -> tuple[list[PoolRow], Account]:
-    stream = stream_pool(source)
+    stream = stream_pool(pool_source(source))
     records = [read.record for read in stream if read.record is not None]
     account = stream.account()
     if config.is_budget and any(BUDGET in record.scores for record in records):
