@@ -4,7 +4,7 @@
     python scripts/make_default_world.py sample           the pool; about 7 minutes on two cores; resumes by batch
     python scripts/make_default_world.py grade            the stored pool's gold anew, after a checker has changed
     python scripts/make_default_world.py pairs            the preferences, from the stored pool; a second
-    python scripts/make_default_world.py deep             64 responses to each of 160 prompts; about 15 minutes; resumes
+    python scripts/make_default_world.py deep             64 responses to each of 160 prompts; up to 40 minutes; resumes
 
 `sample` writes worlds/default/pool.jsonl.gz and recipe.json, `grade` rewrites the pools, `pairs` writes pairs.jsonl.gz,
 `deep` writes deep.jsonl.gz and deep_recipe.json.
