@@ -10,8 +10,9 @@ from typing import Any
 from karat.data.account import account_table
 from karat.stress.config import StressConfig
 from karat.stress.curves import Stressed, measure
-from karat.stress.findings import findings_of, tables_of, values_of
+from karat.stress.findings import findings_of
 from karat.stress.pool import read_stress_pool
+from karat.stress.tables import tables_of, values_of
 from karat.types import Result
 
 Progress = Callable[..., None]
