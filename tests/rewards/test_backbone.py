@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
@@ -142,6 +144,43 @@ def test_other_head_count_is_named(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "rm")
     with pytest.raises(ModelError, match=r"head with 5 outputs, but 1 were asked.*--heads 5"):
         load_network(str(tmp_path / "rm"), n_heads=1)
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, Tensor]], Any]) -> Path:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_weights_that_the_checkpoint_lacks_are_never_random(tmp_path: Path) -> None:
+    """transformers would draw them and warn; only the head of a language model is ours to draw."""
+    folder = change_weights(save_tiny(tmp_path / "lm"), lambda t: t.pop("model.layers.2.mlp.up_proj.weight"))
+    with pytest.raises(ModelError, match=r"lacks 1 of the model's weights \(first: model.layers.2.mlp.up_proj.weight"):
+        load_network(str(folder), n_heads=1)
+    save_tiny(tmp_path / "whole")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "whole", num_labels=1)
+    model.save_pretrained(tmp_path / "rm")
+    change_weights(tmp_path / "rm", lambda tensors: tensors.pop("score.weight"))
+    with pytest.raises(ModelError, match=r"first: score.weight"):
+        load_network(str(tmp_path / "rm"), n_heads=None)
+
+
+def test_head_of_another_shape_than_the_config_says(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "lm")
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "lm", num_labels=1).save_pretrained(tmp_path / "rm")
+    change_weights(tmp_path / "rm", lambda tensors: tensors.update({"score.weight": torch.zeros(2, 32)}))
+    with pytest.raises(ModelError, match=r"score.weight, \[2, 32\] in the file, \[1, 32\] asked for"):
+        load_network(str(tmp_path / "rm"), n_heads=None)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.7])
+def test_weights_that_are_cut_short_name_the_folder(share: float, tmp_path: Path) -> None:
+    file = save_tiny(tmp_path) / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ModelError, match=r"cannot load .*Check that its files are whole"):
+        load_network(str(tmp_path), n_heads=1)
 
 
 def test_missing_model_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

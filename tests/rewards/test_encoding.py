@@ -68,6 +68,12 @@ def test_mixed_kinds_are_refused() -> None:
         encoder().encode(Group(chat("hi"), ("yo",)))
 
 
+def test_a_prompt_of_text_before_token_ids_is_refused_not_dropped() -> None:
+    with pytest.raises(DataError, match="prompt is plain text but a response is token ids"):
+        encoder().encode(Group("a prompt", (TokenIds((5, 6)),)))
+    assert sequences(Group("", (TokenIds((5, 6)),))) == [[5, 6]]
+
+
 def test_template_that_refuses_roles_names_them() -> None:
     strict = byte_tokenizer(chat_template="{{ raise_exception('roles must alternate') }}")
     with pytest.raises(DataError, match="roles user, assistant: roles must alternate"):

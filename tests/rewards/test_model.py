@@ -57,7 +57,7 @@ def test_a_group_that_cannot_be_scored_does_not_take_others_with_it(tmp_path: Pa
     scores = reward.score([good, mixed, empty, good])
     assert [score.value for score in scores[0]] == pytest.approx(values(reward, [good]), rel=1e-5)
     assert [score.value for score in scores[3]] == pytest.approx(values(reward, [good]), rel=1e-5)
-    assert "must be plain text, or both conversations" in scores[1][0].missing
+    assert "must be plain text, both conversations" in scores[1][0].missing
     assert "without tokens" in scores[2][0].missing
     assert np.isnan([scores[1][0].value, scores[2][0].value]).all()
 
@@ -115,6 +115,49 @@ def test_trl_grpo_scores_conversations_the_same(tmp_path: Path) -> None:
     inputs = [{"prompt": prompt}] * 2
     rewards = trainer._calculate_rewards(inputs, [prompt] * 2, completions, [[1], [1]])
     assert rewards[:, 0].tolist() == pytest.approx(values(reward, CHATS), rel=1e-4, abs=1e-6)
+
+
+def test_files_of_an_earlier_model_are_not_read_beside_the_new_one(tmp_path: Path) -> None:
+    """A template, heads or shards that the new model does not have would change its scores."""
+    save_reward_model(trained(tmp_path / "a", heads=3), tmp_path / "rm", {})
+    (tmp_path / "rm" / "model-00001-of-00002.safetensors").write_bytes(b"old")
+    (tmp_path / "rm" / "notes.txt").write_text("mine")
+    path = save_tiny(tmp_path / "b" / "lm", tokenizer=byte_tokenizer(chat_template=""))
+    reward = load_reward_for_training(str(path), n_heads=1, max_length=256, dtype=torch.float32, seed=1)
+    save_reward_model(reward, tmp_path / "rm", {})
+    names = {file.name for file in (tmp_path / "rm").iterdir()}
+    assert not names & {"chat_template.jinja", "karat_heads.safetensors", "model-00001-of-00002.safetensors"}
+    assert "notes.txt" in names
+    with pytest.raises(ModelError, match="no chat template"):
+        values(RewardModel.load(str(tmp_path / "rm")), CHATS)
+
+
+def test_another_chat_template_than_in_training_is_refused(tmp_path: Path) -> None:
+    save_reward_model(trained(tmp_path), tmp_path / "rm", {})
+    RewardModel.load(str(tmp_path / "rm"), max_length=64)  # another limit is the caller's choice
+    (tmp_path / "rm" / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(ModelError, match=r"not those of the training.*remove \"hash\""):
+        RewardModel.load(str(tmp_path / "rm"))
+    manifest = json.loads((tmp_path / "rm" / MANIFEST).read_text())
+    del manifest["encoding"]["hash"]
+    (tmp_path / "rm" / MANIFEST).write_text(json.dumps(manifest))
+    RewardModel.load(str(tmp_path / "rm"))
+
+
+def test_heads_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+    save_reward_model(trained(tmp_path, heads=3), tmp_path / "rm", {})
+    (tmp_path / "rm" / "karat_heads.safetensors").write_bytes(b"short")
+    with pytest.raises(ModelError, match=r"karat_heads.safetensors cannot be read.*Copy the folder again"):
+        RewardModel.load(str(tmp_path / "rm"))
+
+
+def test_token_ids_that_the_model_does_not_have_are_missing_with_the_reason(tmp_path: Path) -> None:
+    reward = trained(tmp_path)
+    good = Group(TokenIds(()), (TokenIds((5, 6)), TokenIds((5, 299))))
+    bad = Group(TokenIds(()), (TokenIds((5, 6)), TokenIds((5, 300))))
+    scores = reward.score([good, bad])
+    assert not any(score.is_missing for score in scores[0])
+    assert all("outside the model's vocabulary of 300" in score.missing for score in scores[1])
 
 
 def test_several_heads_come_back_with_their_mean_as_the_score(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from karat.errors import KaratError, ModelError, ResourceError
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 PARITY_TOLERANCE = 2e-3
 """Largest difference between tree and separate forwards, relative to the spread of hidden states, at load time."""
+
+
+_LOAD_ERRORS = (OSError, ValueError, KeyError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError)
+"""What transformers lets through from configs, weight files that are cut short, and the hub."""
 
 
 class RewardNet(nn.Module):
@@ -71,11 +77,9 @@ def load_network(
         n_heads: heads wanted; None: as many as a sequence-classification checkpoint has (a causal LM is refused).
         dtype: type of the weights.
         seed: of the head's initial weights, when the checkpoint has none.
-    Raises: ModelError: not a decoder that trees cover, another head count, not a reward model. ResourceError: hub.
+    Raises: ModelError: not a decoder that trees cover, another head count, not a reward model, weights that are
+        missing or do not fit. ResourceError: hub.
     """
-    from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging as transformers_logging
-
     config = load_config(path)
     classifies = any("SequenceClassification" in name for name in config.architectures or ())
     if n_heads is None and not classifies:
@@ -89,12 +93,7 @@ def load_network(
             f"{path} has a head with {config.num_labels} outputs, but {n_heads} were asked for. "
             f"Use --heads {config.num_labels}, or start from the language model that it was trained from."
         )
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity(logging.ERROR)  # "score.weight is newly initialized": intended, and seeded below
-    try:
-        model = _load(AutoModelForSequenceClassification.from_pretrained, path, num_labels=wanted, dtype=dtype)
-    finally:
-        transformers_logging.set_verbosity(verbosity)
+    model = _load_classifier(path, wanted, dtype, fresh_head=not classifies)
     head = getattr(model, "score", None)
     if not isinstance(head, nn.Linear):
         raise ModelError(f"{path}: {type(model).__name__} has no linear `score` head; karat covers decoder LLMs.")
@@ -112,6 +111,48 @@ def load_network(
     model.set_attn_implementation(attention.NAME)
     _check_parity(net, check, path, before)
     return net, model
+
+
+def _load_classifier(path: str, n_heads: int, dtype: torch.dtype, *, fresh_head: bool) -> Any:
+    """The transformers model with every weight from the checkpoint, but for a head that it need not have.
+
+    transformers fills what a checkpoint lacks with random numbers and a warning; a reward must not be random.
+    """
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.ERROR)  # what it would warn of is checked here
+    try:
+        model, report = _load(
+            AutoModelForSequenceClassification.from_pretrained,
+            path,
+            num_labels=n_heads,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    _require_complete(path, report, frozenset({"score.weight"}) if fresh_head else frozenset())
+    return model
+
+
+def _require_complete(path: str, report: Mapping[str, Any], may_lack: frozenset[str]) -> None:
+    """Raises ModelError where the checkpoint lacks weights, or holds some of another shape than its config says."""
+    mismatched = sorted(report["mismatched_keys"])
+    if mismatched:
+        name, held, wanted = mismatched[0]
+        raise ModelError(
+            f"{path}: {len(mismatched)} weights have another shape than config.json asks for (first: {name}, "
+            f"{list(held)} in the file, {list(wanted)} asked for). Restore the config or the weights that belong to it."
+        )
+    missing = sorted(set(report["missing_keys"]) - may_lack)
+    if missing:
+        raise ModelError(
+            f"{path}: the checkpoint lacks {len(missing)} of the model's weights (first: {missing[0]}), which would be "
+            "random numbers. Copy or download it again, or save it with all of its weights."
+        )
 
 
 def load_config(path: str) -> Any:
@@ -133,10 +174,12 @@ def _load(load: Any, path: str, **options: Any) -> Any:
     """Call a from_pretrained and turn its many errors into one that names the model and the remedy."""
     try:
         return load(path, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except _LOAD_ERRORS as error:
         first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         if Path(path).exists():
-            raise ModelError(f"cannot load {path} as a model: {first}") from error
+            raise ModelError(
+                f"cannot load {path} as a model: {first}. Check that its files are whole and belong together."
+            ) from error
         raise ResourceError(
             f"no model at {path!r}: it is not a folder here, and the hub did not give it ({first}). "
             "Check the name, the network and HF_HUB_OFFLINE, or name a local folder."

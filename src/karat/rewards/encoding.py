@@ -57,11 +57,18 @@ class Encoded:
 
 
 class Encoder:
-    """Turns prompts with responses into token trees by one fixed policy."""
+    """Turns prompts with responses into token trees by one fixed policy.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, policy: EncodingPolicy) -> None:
+    Args:
+        tokenizer: of the model.
+        policy: what else decides the tokens.
+        vocabulary: token ids that the model has embeddings for; 0: not known, and ids are not checked.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, policy: EncodingPolicy, *, vocabulary: int = 0) -> None:
         self.tokenizer = tokenizer
         self.policy = policy
+        self.vocabulary = vocabulary
 
     @property
     def chat_template(self) -> str:
@@ -89,13 +96,14 @@ class Encoder:
         """Prompts with their responses as trees, tokenised in one call.
 
         Raises:
-            DataError: a group mixes kinds of text, or a sequence has no tokens at all.
+            DataError: a group mixes kinds of text, or a sequence has no tokens, or one that the model does not have.
             ModelError: a conversation, but the tokenizer has no chat template.
         """
         sequences = iter(self._tokenise([item for group in groups for item in self._texts(group)]))
         encoded = []
         for group in groups:
             ids = [next(sequences) for _ in group.responses]
+            self._require_known(ids)
             if max(map(len, ids)) <= self.policy.max_length:
                 encoded.append(Encoded(TokenTree.from_sequences(ids)))
             else:
@@ -115,14 +123,21 @@ class Encoder:
                     out.append(error)
             return out
 
+    def _require_known(self, sequences: Sequence[Sequence[int]]) -> None:
+        """Raises DataError for ids outside the model's embedding, at which torch would fail or read foreign memory."""
+        if self.vocabulary and any(ids and not 0 <= min(ids) <= max(ids) < self.vocabulary for ids in sequences):
+            raise DataError(
+                f"a token id lies outside the model's vocabulary of {self.vocabulary}: the data was tokenised for "
+                "another model, or the tokenizer has more tokens than the model. Tokenise it with the model's own."
+            )
+
     def _texts(self, group: Group) -> list[tuple[str, bool] | tuple[int, ...]]:
         """One entry per response: (text, whether the tokenizer adds its special tokens), or ids as they came."""
         prompt = group.prompt
         texts: list[tuple[str, bool] | tuple[int, ...]] = []
         for response in group.responses:
-            if isinstance(response, TokenIds):
-                head = prompt.ids if isinstance(prompt, TokenIds) else ()
-                texts.append(head + response.ids)
+            if isinstance(response, TokenIds) and (isinstance(prompt, TokenIds) or not prompt):
+                texts.append((prompt.ids if isinstance(prompt, TokenIds) else ()) + response.ids)
             elif isinstance(prompt, str) and isinstance(response, str):
                 texts.append((prompt + response, True))
             elif isinstance(prompt, tuple) and isinstance(response, tuple):
@@ -130,7 +145,7 @@ class Encoder:
             else:
                 raise DataError(
                     f"prompt is {_kind(prompt)} but a response is {_kind(response)}: "
-                    "both must be plain text, or both conversations. Convert one of them."
+                    "both must be plain text, both conversations, or both token ids. Convert one of them."
                 )
         return texts
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from karat import __version__
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
 MANIFEST = "karat.json"
 HEADS = "karat_heads.safetensors"
 REFERENCE_SEQUENCES = 4
+REPLACED = (
+    *("model*.safetensors", "model.safetensors.index.json", HEADS, "generation_config.json", "chat_template.jinja"),
+    *("tokenizer*", "added_tokens.json", "special_tokens_map.json", "vocab.*", "merges.txt"),
+)
+"""Files of another model that would be read beside the ones just saved: shards, a template, a vocabulary."""
 
 
 class RewardModel:
@@ -78,7 +84,8 @@ class RewardModel:
             max_length: tokens; 0: as in training, else 2048.
             tokens_per_pack: most tokens in one forward pass.
             device: torch device; None: CUDA where there is one.
-        Raises: ModelError: not a reward model with a scalar output, or a folder whose parts contradict each other.
+        Raises: ModelError: not a reward model with a scalar output, or a folder whose parts contradict each other (a
+            chat template that is not that of the training, for one).
         """
         manifest = read_manifest(path)
         net, model = load_network(path, n_heads=None)
@@ -97,11 +104,13 @@ class RewardModel:
             max_length=max_length or stored.get("max_length", EncodingPolicy().max_length),
             append_eos=stored.get("append_eos", EncodingPolicy().append_eos),
         )
+        encoder = Encoder(tokenizer, policy, vocabulary=_vocabulary(net))
+        _require_same_encoding(encoder, stored, path)
         net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
         return cls(
             net,
             model,
-            Encoder(tokenizer, policy),
+            encoder,
             name=path,
             head_names=names,
             manifest=manifest,
@@ -162,6 +171,26 @@ def resolve_model(name: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- tokenizer
+def _vocabulary(net: RewardNet) -> int:
+    embedding = net.trunk.get_input_embeddings()
+    assert isinstance(embedding, nn.Embedding)
+    return embedding.num_embeddings
+
+
+def _require_same_encoding(encoder: Encoder, stored: Mapping[str, Any], path: str) -> None:
+    """Raises ModelError where texts would become other tokens than in training: scores would be off without a word."""
+    if "hash" not in stored:
+        return
+    trained = EncodingPolicy(**{name: stored[name] for name in asdict(encoder.policy) if name in stored})
+    found = Encoder(encoder.tokenizer, trained).hash()
+    if found != stored["hash"]:
+        raise ModelError(
+            f"{path}: the chat template or the special tokens are not those of the training (hash {found}, "
+            f"{stored['hash']} in {MANIFEST}). Restore the tokenizer's files; to score with these all the same, remove "
+            f'"hash" from "encoding" in {MANIFEST}.'
+        )
+
+
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub name. Raises ModelError when there is none that can be read."""
     from transformers import AutoTokenizer
@@ -226,8 +255,11 @@ def _load_heads(net: RewardNet, file: Path, stated: Mapping[str, Any]) -> tuple[
     names = tuple(stated["names"])
     if not file.is_file():
         raise ModelError(f"{file.parent / MANIFEST} names {len(names)} heads, but {file.name} is missing. Copy it too.")
-    tensors = load_file(file)
-    weight_HD, combine_H = tensors["weight"], tensors["combine"]
+    try:
+        tensors = load_file(file)
+        weight_HD, combine_H = tensors["weight"], tensors["combine"]
+    except (OSError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{file} cannot be read ({error}). Copy the folder again.") from error
     if weight_HD.shape != (len(names), net.head.in_features):
         raise ModelError(
             f"{file} holds heads of shape {tuple(weight_HD.shape)}; the manifest and the model ask for "
@@ -262,6 +294,10 @@ def save_reward_model(reward: RewardModel, out: Path, manifest: Mapping[str, Any
         staged.mkdir(parents=True)
         full = _write_folder(reward, staged, manifest)
         (out / MANIFEST).unlink(missing_ok=True)
+        saved = {file.name for file in staged.iterdir()}
+        for stale in {file for pattern in REPLACED for file in out.glob(pattern)}:
+            if stale.name not in saved:
+                stale.unlink()
         for file in sorted(staged.iterdir(), key=lambda file: file.name == MANIFEST):  # the manifest goes last
             os.replace(file, out / file.name)
         staged.rmdir()
@@ -340,4 +376,5 @@ def load_reward_for_training(path: str, *, n_heads: int, max_length: int, dtype:
     choose_pad_token(tokenizer, model.config.get_text_config().vocab_size)
     if n_heads < 1:
         raise InputError(f"n_heads = {n_heads}: a reward needs at least one head.")
-    return RewardModel(net, model, Encoder(tokenizer, EncodingPolicy(max_length=max_length)), name=path)
+    encoder = Encoder(tokenizer, EncodingPolicy(max_length=max_length), vocabulary=_vocabulary(net))
+    return RewardModel(net, model, encoder, name=path)
