@@ -12,7 +12,9 @@ import pytest
 from scipy.special import expit
 
 from karat.errors import InputError
-from karat.train.evaluation import EXPLANATIONS, WITNESS_CHARS, Evaluation, evaluate
+from karat.train.evaluation import Evaluation, evaluate
+from karat.train.evaluation_findings import EXPLANATIONS
+from karat.train.evaluation_tables import WITNESS_CHARS
 from karat.types import Finding, Message, PreferencePair, TokenIds
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from karat.errors import DataError
 from karat.numerics.accuracy import Slice, best_rule, compare_with_rule, pair_outcome
 from karat.numerics.intervals import clustered_proportion
-from karat.train.evaluation import GAIN_THAT_MATTERS
+from karat.train.evaluation_findings import GAIN_THAT_MATTERS
 from karat.train.held_out import response_length
 from karat.types import Finding, PreferencePair, Table, Verdict
 

@@ -23,10 +23,10 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.stress import findings as stress
     from karat.stress.capability import findings as capability
     from karat.stress.rl import findings as rl
-    from karat.train import evaluation
+    from karat.train import evaluation_findings as train
 
     return {
-        **evaluation.EXPLANATIONS,
+        **train.EXPLANATIONS,
         **gold.EXPLANATIONS,
         **pool.EXPLANATIONS,
         **score.EXPLANATIONS,
