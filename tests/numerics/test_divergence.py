@@ -13,7 +13,9 @@ from karat.numerics.divergence import (
     best_of_n_divergence,
     best_of_n_kl_bound,
     best_of_poisson_kl,
+    n_for_kl,
     selection_kl,
+    soft_best_of_n_kl,
 )
 
 
@@ -55,6 +57,45 @@ def test_poisson_kl_is_the_integral(mu: float) -> None:
     density = (1 + mu * u) * np.exp(-mu * (1 - u))
     integral = np.trapezoid(np.where(density > 0, density * np.log(np.maximum(density, 1e-300)), 0), u)
     assert best_of_poisson_kl(mu) == pytest.approx(integral, abs=2e-5, rel=2e-5)
+
+
+def test_n_for_a_kl_budget() -> None:
+    assert n_for_kl([0.5, 1, 2, 3, 4, 5, 6]) == pytest.approx([3.3, 6.3, 19, 54, 147, 402, 1096], rel=0.01)
+    assert n_for_kl([0.0]) == 1
+    assert best_of_n_kl_bound(n_for_kl(np.linspace(0.01, 9, 50))) == pytest.approx(np.linspace(0.01, 9, 50))
+    with pytest.raises(InputError, match="KL budget -1"):
+        n_for_kl([-1])
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_with_every_value_repeated_both_divergences_are_those_of_the_mass_function(values: list[int], n: int) -> None:
+    proxy = np.repeat(values, 2)
+    level, count = np.unique(proxy, return_counts=True)
+    below = np.cumsum(count) / proxy.size
+    reference, chosen = count / proxy.size, np.diff(below**n, prepend=0.0)
+    kl, chi2 = best_of_n_divergence(proxy, [n])
+    assert level.size == 1 or kl[0] >= 0
+    assert kl[0] == pytest.approx(np.sum(chosen * np.log(chosen / reference)), abs=1e-9)
+    assert chi2[0] == pytest.approx(np.sum(chosen**2 / reference) - 1, abs=1e-9)
+
+
+def test_soft_kl_by_hand_for_two_draws() -> None:
+    """n = 2 of the atoms 0 and 1, a half each: response 1 is chosen in 1/4 + 1/2 sigma(1 / T) of the draws."""
+    share = 0.25 + 0.5 / (1 + np.exp(-1 / 0.7))
+    expected = share * np.log(2 * share) + (1 - share) * np.log(2 * (1 - share))
+    assert soft_best_of_n_kl([0.0, 1.0], 2, temperature=0.7) == pytest.approx(expected, abs=1e-7)
+
+
+def test_soft_kl_falls_from_best_of_n_to_nothing() -> None:
+    proxy = np.random.default_rng(0).standard_normal(200)
+    kl = [soft_best_of_n_kl(proxy, 16, temperature=t) for t in (1e-3, 0.05, 0.3, 1.0, 1e3)]
+    assert kl[0] == pytest.approx(best_of_n_kl_bound([16])[0], abs=0.01)
+    assert np.all(np.diff(kl) < 0)
+    assert kl[-1] == pytest.approx(0, abs=1e-5)
+    assert soft_best_of_n_kl(proxy, 200, temperature=1e-3) == pytest.approx(best_of_n_kl_bound([200])[0], abs=0.05)
+    with pytest.raises(InputError, match="temperature = 0"):
+        soft_best_of_n_kl(proxy, 4, temperature=0)
 
 
 def test_selection_kl() -> None:

@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from karat.numerics.attenuation import largest_of_normals
 from karat.numerics.best_of_n import Curve, PoolMatrix, best_of_n_by_prompt, best_of_n_curve, pool_matrix, prompt_draws
 from karat.numerics.divergence import best_of_n_chi2_bound, best_of_n_kl_bound
 from karat.numerics.goodhart import (
     best_setting,
     certified_gain,
     cross_fitted_difference,
+    drop_height,
     fit_curve,
     labels_for,
     locate_peak,
@@ -49,7 +51,36 @@ def test_a_planted_peak_is_found_with_its_fall() -> None:
     assert not peak.is_last
     assert peak.drop.low > 0.3
     assert peak.gain.low > 0.5
-    assert peak.drop_height == pytest.approx((peak.gold - curve.mean_N[-1]) / (peak.gold - curve.mean_N[0]))
+    height = (peak.gold - curve.mean_N[-1]) / (peak.gold - curve.mean_N[0])
+    assert peak.drop_height.low < height < peak.drop_height.high
+    assert peak.drop_height.estimate == pytest.approx(height, abs=0.05)  # a little lower: not chosen on itself
+
+
+def centred(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    noise = rng.standard_normal(shape)
+    return np.asarray(noise - noise.mean(axis=0))
+
+
+def test_drop_height_by_hand_and_where_there_is_none() -> None:
+    by_prompt = np.array([0.0, 2.0, 1.0]) + 0.1 * centred(np.random.default_rng(0), (50, 3))
+    found = drop_height(by_prompt, slice(0, 2))
+    assert found.estimate == pytest.approx(0.5)
+    assert found.low < 0.5 < found.high
+    assert math.isnan(drop_height(by_prompt[:3], slice(0, 2)).estimate)
+    noise = np.random.default_rng(1).standard_normal((40, 3))
+    assert math.isnan(drop_height(noise, slice(0, 2)).low)  # no gain, so no share of it
+    rising = drop_height(by_prompt[:, [0, 2, 1]], slice(0, 2))
+    assert rising.high < 0
+
+
+def test_drop_height_interval_holds_the_truth() -> None:
+    """(2 - 1.2) / 2 = 0.4, 200 times with 20 prompts; the best of the three is beyond doubt."""
+    rng = np.random.default_rng(9)
+    covered = 0
+    for _ in range(400):
+        found = drop_height(np.array([0.0, 2.0, 1.2]) + rng.standard_normal((20, 3)), slice(0, 2))
+        covered += found.low <= 0.4 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
 
 
 def test_noise_alone_makes_no_fall() -> None:
@@ -101,17 +132,14 @@ def test_a_curve_that_never_turns_has_no_optimum() -> None:
     assert fit_curve(line_curve(np.array([0.0, 1.0, 2.0]), 0.1, rng), kl[:3], "RL") is None  # two points
 
 
-def test_certified_n_for_a_gaussian_proxy() -> None:
-    """r = .7 certifies best of 4 with .31 gold SD, .9 best of 9 with .71, .95 best of 16 with .97."""
-    rng = np.random.default_rng(5)
-    top = np.sort(rng.standard_normal((20_000, 64)), axis=1).mean(axis=0)
-    pool = PoolMatrix(top[None], top[None], np.array([64]), np.arange(64)[None])
-    n = np.arange(1, 65)
-    gain = best_of_n_by_prompt(pool, top[None], n)[0]
-    for r, best_n, value in ((0.7, 4, 0.31), (0.9, 9, 0.71), (0.95, 16, 0.97)):
-        certified = certified_gain(gain, best_of_n_chi2_bound(n), r)
+def test_certified_n_and_gain_for_a_normal_proxy() -> None:
+    """The published table: correlation, n, gain in gold SDs."""
+    n = np.arange(1, 201)
+    table = {0.5: (3, 0.14), 0.7: (4, 0.31), 0.8: (5, 0.45), 0.9: (9, 0.71), 0.95: (16, 0.97), 0.99: (57, 1.57)}
+    for r, (best_n, value) in table.items():
+        certified = certified_gain(largest_of_normals(n), best_of_n_chi2_bound(n), r)
         assert n[np.argmax(certified)] == best_n
-        assert certified.max() == pytest.approx(value, abs=0.015)
+        assert certified.max() == pytest.approx(value, abs=0.005)
 
 
 def test_certificate_holds_for_the_worst_gold() -> None:
@@ -159,11 +187,16 @@ def test_labels_tighten_the_bound() -> None:
     assert labels_for(0.7, np.array([200]), design=2.0)[0] == labels_for(0.7, np.array([100]))[0]
 
 
-def test_best_setting_says_when_it_is_at_the_edge() -> None:
+def test_best_setting_lies_between_the_settings_and_says_when_it_is_at_the_edge() -> None:
     rng = np.random.default_rng(7)
     setting = np.arange(1.0, 6.0)
-    gold = -((setting - 3) ** 2)
+    gold = -((setting - 3.3) ** 2)
     draws = gold + 0.1 * rng.standard_normal((300, 5))
     found = best_setting(setting, gold, draws, 50)
-    assert (found.setting.estimate, found.setting.low, found.setting.high, found.is_edge) == (3, 3, 3, False)
-    assert best_setting(setting, setting, setting + 0 * draws, 50).is_edge
+    assert found.setting.estimate == pytest.approx(3.3)  # a parabola is met exactly
+    assert 3.0 < found.setting.low < 3.3 < found.setting.high < 3.6
+    assert not found.is_edge
+    edge = best_setting(setting, setting, setting + 0 * draws, 50)
+    assert (edge.setting.estimate, edge.is_edge) == (5, True)
+    two = best_setting(setting[:2], gold[:2], draws[:, :2], 50)
+    assert two.setting.estimate == 2

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, ndtr, stdtrit
-from scipy.stats import poisson
+from scipy.stats import poisson, rankdata
 
 from karat.errors import InputError
 from karat.numerics.validation import cluster_codes, require_share
@@ -25,6 +25,9 @@ MIN_EFFECTIVE = 10.0
 """Responses with gold, in effective number over all prompts, below which a point of the gold curve is undefined."""
 POISSON_TAIL = 1e-3
 """Largest share of a Poisson's draws that may exceed the pool."""
+CELLS_AT_ONCE = 1 << 18
+"""Responses whose wins are counted at once, and BLOCK, the columns that are compared each with each."""
+BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,29 +238,81 @@ def percentile_ends(draw_BN: np.ndarray, n_units: int, *, level: float = 0.95) -
 
 
 # ------------------------------------------------------------------------------------------------ win rate, variants
-def win_rate_by_prompt(pool: PoolMatrix, n_N: ArrayLike, rng: np.random.Generator) -> np.ndarray:
+def win_rate_by_prompt(pool: PoolMatrix, n_N: ArrayLike) -> np.ndarray:
     """Chance that the best of n by the proxy has more gold than one further sample; ties one half. Shape (P, N).
 
     Exact over all choices of n + 1 of the G responses. With the pick at rank i, every higher rank is outside its n, and
-    a lower one is outside with chance 1 - (n-1)/(i-1); the further sample is any of the G - n outside. NaN for n = G,
-    and for prompts with a missing gold. Equal proxies are put in random order, which leaves the mean unbiased.
+    a lower one is outside with chance 1 - (n-1)/(i-1); the further sample is any of the G - n outside. Equal proxies
+    are averaged over all their orders: at each rank of their class stands the class's mean, and two of its members
+    beat each other one half of the time. NaN for n = G, and for prompts with a missing gold.
     """
     n = np.atleast_1d(np.asarray(n_N, dtype=np.float64))
     out_PN = np.full((pool.n_prompts, n.size), np.nan)
-    for prompt, size in enumerate(pool.size_P):
-        gold = pool.value_PG[prompt, :size]
-        if np.isnan(gold).any() or size < 2:
+    for size in np.unique(pool.size_P):
+        rows = np.flatnonzero((pool.size_P == size) & ~np.isnan(pool.value_PG[:, :size]).any(axis=1))
+        if size < 2 or not rows.size:
             continue
-        gold = gold[np.lexsort((rng.random(size), pool.proxy_PG[prompt, :size]))]
-        wins_GG = (gold[:, None] > gold) + 0.5 * (gold[:, None] == gold)
-        lower = np.tril(wins_GG, -1).sum(axis=1)
-        higher = np.triu(wins_GG, 1).sum(axis=1)
-        rank = np.arange(size)  # i - 1
-        outside_NG = 1 - (n[:, None] - 1) / np.maximum(rank, 1)
-        wins_NG = np.where(rank >= n[:, None] - 1, higher + lower * outside_NG, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            out_PN[prompt] = (best_of_n_weight(int(size), n) * wins_NG).sum(axis=1) / (size - n)
-    return out_PN
+            share_N = best_of_n_weight(int(size), n) / (size - n[:, None])
+            outside_NG = 1 - (n[:, None] - 1) / np.maximum(np.arange(size), 1)
+            for part in np.array_split(rows, math.ceil(rows.size * size / CELLS_AT_ONCE)):
+                higher_PG, lower_PG = _wins(pool.proxy_PG[part, :size], pool.value_PG[part, :size])
+                out_PN[part] = higher_PG @ share_N.T + lower_PG @ (share_N * outside_NG).T
+    return np.where(np.isfinite(out_PN), out_PN, np.nan)
+
+
+def _wins(proxy_PG: np.ndarray, gold_PG: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of the response at each rank of the proxy: how many of higher, and of lower rank have less gold, equal ones one
+    half, averaged over the orders of equal proxies. Rows sorted by the proxy, without NaN."""
+    size = proxy_PG.shape[1]
+    # within a class of equal proxies gold descends, so that of its own class only equal gold comes before a response
+    order = np.lexsort((-gold_PG, proxy_PG), axis=1)
+    gold_PG = np.take_along_axis(gold_PG, order, axis=1)
+    rank_PG = rankdata(gold_PG, method="average", axis=1)
+    less_PG = rank_PG - 1  # of all others; average ranks count an equal one half, the response itself (a half) left out
+    column_PG = np.broadcast_to(np.arange(size), gold_PG.shape)
+    starts = np.ones(proxy_PG.shape, bool)
+    starts[:, 1:] = proxy_PG[:, 1:] != proxy_PG[:, :-1]
+    begin_PG = np.maximum.accumulate(np.where(starts, column_PG, 0), axis=1)
+    before_PG = _less_before(rank_PG)
+    if starts.all():
+        return less_PG - before_PG, before_PG
+    equal_starts = starts.copy()
+    equal_starts[:, 1:] |= gold_PG[:, 1:] != gold_PG[:, :-1]
+    own_PG = 0.5 * (column_PG - np.maximum.accumulate(np.where(equal_starts, column_PG, 0), axis=1))
+    lower_PG = share_ties(proxy_PG, before_PG - own_PG)  # of lower classes
+    ends = np.ones(proxy_PG.shape, bool)
+    ends[:, :-1] = starts[:, 1:]
+    end_PG = np.minimum.accumulate(np.where(ends, column_PG, size)[:, ::-1], axis=1)[:, ::-1]
+    within_PG = 0.5 * (end_PG - begin_PG)  # a member of a class beats half of the others, on average
+    higher_PG = share_ties(proxy_PG, less_PG) - lower_PG - within_PG
+    return higher_PG + 0.5 * (end_PG - column_PG), lower_PG + 0.5 * (column_PG - begin_PG)
+
+
+def _less_before(rank_PG: np.ndarray) -> np.ndarray:
+    """Earlier columns of the row with a smaller value, equal ones one half; by merging blocks, O(G log^2 G)."""
+    n_rows, size = rank_PG.shape
+    block = BLOCK
+    width = max(block, 1 << (size - 1).bit_length())
+    padded = np.full((n_rows, width), np.inf)
+    padded[:, :size] = rank_PG
+    cell = padded.reshape(n_rows, -1, block)
+    earlier = np.tri(block, k=-1, dtype=bool)
+    here, other = cell[..., :, None], cell[..., None, :]
+    twice = ((other < here) & earlier).sum(axis=-1) + ((other <= here) & earlier).sum(axis=-1)
+    count = 0.5 * twice.reshape(n_rows, width)
+    is_tied = bool((np.diff(np.sort(rank_PG, axis=1), axis=1) == 0).any())
+    while block < width:
+        cell = padded.reshape(n_rows, -1, 2 * block)
+        is_left = np.broadcast_to(np.arange(2 * block) < block, cell.shape)
+        added = np.zeros(cell.shape)
+        for shift in (-0.25, 0.25) if is_tied else (-0.25,):  # an equal value on the left comes before, then after
+            order = np.argsort(np.where(is_left, cell + shift, cell), axis=-1)
+            seen = np.cumsum(np.take_along_axis(is_left, order, axis=-1), axis=-1, dtype=np.float64)
+            np.put_along_axis(added, order, np.take_along_axis(added, order, axis=-1) + seen, axis=-1)
+        count += np.where(is_left, 0.0, added / (2 if is_tied else 1)).reshape(n_rows, width)
+        block *= 2
+    return np.asarray(count[:, :size])
 
 
 def soft_best_of_n_by_prompt(
@@ -267,7 +322,8 @@ def soft_best_of_n_by_prompt(
     """Mean of a value at soft best of n: one of n samples, with chance proportional to exp(proxy / temperature).
 
     Choosing by softmax is taking the largest of proxy + temperature * Gumbel noise, so the exact estimator serves on
-    the perturbed proxy; unbiased, averaged over `repeats` perturbations. (Verdun et al. 2025, arXiv 2505.03156.)
+    the perturbed proxy; unbiased, averaged over `repeats` perturbations. (Verdun et al. 2025, arXiv 2505.03156.) For
+    n = G there is one subset, and its softmax weights are used: exact, without any perturbation.
 
     Args:
         temperature: above 0, in the unit of the proxy. Near 0 it is best of n; large, a random one of the n.
@@ -276,13 +332,25 @@ def soft_best_of_n_by_prompt(
     if not temperature > 0:
         raise InputError(f"temperature = {temperature}: must be above 0; best of n itself is the limit at 0.")
     n = np.atleast_1d(np.asarray(n_N))
+    is_whole_PN = pool.size_P[:, None] == n
+    whole_P = _softmax_mean(pool, value_PG, temperature) if is_whole_PN.any() else np.zeros(pool.n_prompts)
+    if is_whole_PN.all():
+        return np.repeat(whole_P[:, None], n.size, axis=1)
     total_PN = np.zeros((pool.n_prompts, n.size))
     for _ in range(repeats):
         noisy_PG = pool.proxy_PG + temperature * rng.gumbel(size=pool.proxy_PG.shape)
         order_PG = np.argsort(noisy_PG, axis=1)  # NaN stays last
         moved = PoolMatrix(np.take_along_axis(noisy_PG, order_PG, axis=1), value_PG, pool.size_P, pool.order_PG)
         total_PN += best_of_n_by_prompt(moved, np.take_along_axis(value_PG, order_PG, axis=1), n)
-    return total_PN / repeats
+    return np.where(is_whole_PN, whole_P[:, None], total_PN / repeats)
+
+
+def _softmax_mean(pool: PoolMatrix, value_PG: np.ndarray, temperature: float) -> np.ndarray:
+    """Mean of a value under softmax weights over all of a prompt's responses, shape (P,)."""
+    top_P1 = np.fmax.reduce(pool.proxy_PG, axis=1, keepdims=True)
+    weight_PG = np.nan_to_num(np.exp((pool.proxy_PG - top_P1) / temperature))
+    filled_PG = np.where(pool.order_PG >= 0, value_PG, 0.0)
+    return np.asarray((weight_PG * filled_PG).sum(axis=1) / weight_PG.sum(axis=1))
 
 
 def best_of_poisson_weight(mu_T: ArrayLike, max_n: int) -> np.ndarray:

@@ -14,9 +14,14 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expi, xlogy
+from scipy.special import expi, lambertw, xlogy
 
 from karat.errors import InputError
+
+LOG_S_STEP = 0.4
+"""Step of the grid of log s in the soft rule's integral, which is as smooth as a Gumbel density: error 1e-9."""
+LOG_S_MARGIN, LOG_S_END = 22.0, 5.0
+"""Beyond these, e^x e^(-e^x) is below 1e-9."""
 
 
 def best_of_n_kl_bound(n_N: ArrayLike) -> np.ndarray:
@@ -60,6 +65,48 @@ def best_of_n_divergence(proxy_G: ArrayLike, n_N: ArrayLike) -> tuple[np.ndarray
     kl_N = np.where(is_atom_S, atom_NS, smooth_NS).sum(axis=1)
     chi2_N = np.where(is_atom_S, atom_squared_NS, smooth_squared_NS).sum(axis=1) - 1
     return np.maximum(kl_N, 0.0), np.maximum(chi2_N, 0.0)
+
+
+def n_for_kl(kl_nats_K: ArrayLike) -> np.ndarray:
+    """The real n whose best of n is so many nats from the reference, for a continuous proxy: log n - (n-1)/n inverted.
+
+    With y = 1/n, y e^-y = e^(-1-KL), so that n = -1 / W(-e^(-1-KL)) with W the principal branch of Lambert's function.
+    Where outputs repeat, this n is less far than the budget: the bound is used, not the exact KL.
+    """
+    kl = np.atleast_1d(np.asarray(kl_nats_K, np.float64))
+    if not (kl >= 0).all():
+        raise InputError(f"KL budget {kl.min():g}: must be 0 nats or more.")
+    with np.errstate(divide="ignore"):
+        return np.where(kl > 0, -1 / lambertw(-np.exp(-1 - kl)).real, 1.0)
+
+
+def soft_best_of_n_kl(proxy_G: ArrayLike, n: int, *, temperature: float) -> float:
+    """KL (nats) of soft best of n from the reference, for one prompt's samples taken as the reference.
+
+    The chance of response i among n draws, over its chance in the reference, is n times the mean of
+    e^a_i / (e^a_i + sum over n-1 further draws of e^a_j), a = proxy / temperature. As 1/x is the integral of e^(-s x)
+    over s, that is n times the integral of e^a_i e^(-s e^a_i) M(s)^(n-1), M(s) the mean of e^(-s e^a_j): one sum on a
+    grid of log s. The samples are atoms of mass 1/G: up to 0.05 nats below a continuous reference at n = G, less for
+    fewer.
+
+    Args:
+        proxy_G: proxy of each sample, finite.
+        n: samples that the rule chooses among, 1 or more.
+        temperature: above 0, in the unit of the proxy.
+    """
+    proxy = np.asarray(proxy_G, np.float64)
+    if not (n >= 1 and temperature > 0 and proxy.size and np.isfinite(proxy).all()):
+        raise InputError(
+            f"n = {n}, temperature = {temperature}, {proxy.size} samples, {np.isnan(proxy).sum()} missing: give n of 1 "
+            "or more, a temperature above 0 and finite scores."
+        )
+    a_G = (proxy - proxy.max()) / temperature
+    log_s_K = np.arange(-LOG_S_MARGIN, LOG_S_END - a_G.min(), LOG_S_STEP)
+    log_x_GK = np.minimum(a_G[:, None] + log_s_K, LOG_S_END)
+    fall_GK = np.exp(-np.exp(log_x_GK))
+    others_K = fall_GK.mean(axis=0) ** (n - 1)
+    ratio_G = n * LOG_S_STEP * ((np.exp(log_x_GK) * fall_GK) @ others_K)
+    return selection_kl(ratio_G / ratio_G.sum())
 
 
 def _segments(count_K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

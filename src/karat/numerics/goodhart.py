@@ -35,8 +35,9 @@ class Peak:
             judged at the best n of the other half, so that selection does not favour it. The truth falls where its
             interval is above 0; negative where it rises to the end.
         gain: gold at the best n above 1, less gold at n = 1, cross-fitted in the same way.
-        drop_height: (peak - last) / (peak - first), Karwowski et al. 2024 (arXiv 2310.09144): 0 nothing lost, 1 all
-            that was gained is lost again, above 1 worse than the reference; NaN where nothing was gained.
+        drop_height: the drop over what the same n gains on n = 1, (peak - last) / (peak - first) of Karwowski et al.
+            2024 (arXiv 2310.09144), cross-fitted likewise: 0 nothing lost, 1 all that was gained is lost again, above
+            1 worse than the reference, below 0 still rising. Fieller's interval; NaN where no gain is sure.
     """
 
     n: int
@@ -46,7 +47,7 @@ class Peak:
     is_last: bool
     drop: Interval
     gain: Interval
-    drop_height: float
+    drop_height: Interval
 
 
 def locate_peak(curve: Curve, gold_PN: np.ndarray, *, level: float = 0.95) -> Peak:
@@ -59,17 +60,16 @@ def locate_peak(curve: Curve, gold_PN: np.ndarray, *, level: float = 0.95) -> Pe
     last = len(curve.n_N) - 1
     at = int(np.nanargmax(curve.mean_N))
     low, high = peak_interval(curve, level=level)
-    first_gold, peak_gold, last_gold = curve.mean_N[0], curve.mean_N[at], curve.mean_N[last]
-    gained = peak_gold - first_gold
+    half = slice(0, (last + 1) // 2)
     return Peak(
         n=int(curve.n_N[at]),
         low_n=int(curve.n_N[low]),
         high_n=int(curve.n_N[high]),
-        gold=float(peak_gold),
+        gold=float(curve.mean_N[at]),
         is_last=at == last,
-        drop=cross_fitted_difference(gold_PN, last, slice(0, (last + 1) // 2), level=level),
+        drop=cross_fitted_difference(gold_PN, last, half, level=level),
         gain=cross_fitted_difference(gold_PN, 0, slice(1, None), level=level),
-        drop_height=float((peak_gold - last_gold) / gained) if gained > 0 else math.nan,
+        drop_height=drop_height(gold_PN, half, level=level),
     )
 
 
@@ -95,15 +95,49 @@ def cross_fitted_difference(gold_PN: np.ndarray, against: int, candidates: slice
     n_prompts = len(gold_PN)
     if n_prompts < 4:
         return Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
-    difference_P = np.empty(n_prompts)
-    for here, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        best = int(np.argmax(gold_PN[other, candidates].mean(axis=0)))
-        difference_P[here] = gold_PN[here, candidates][:, best] - gold_PN[here, against]
+    difference_P = _at_best_of_other_half(gold_PN, candidates) - gold_PN[:, against]
     mean, error = float(difference_P.mean()), float(difference_P.std(ddof=1)) / math.sqrt(n_prompts)
     if error <= 1e-12 * max(1.0, abs(mean)):
         return Interval(mean, math.nan, math.nan, n_prompts, "no variation")
     half = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) * error
     return Interval(mean, mean - half, mean + half, n_prompts, "jackknife t")
+
+
+def _at_best_of_other_half(gold_PN: np.ndarray, candidates: slice) -> np.ndarray:
+    """Gold of each prompt at the candidate that is best for the other half of the prompts (even, odd), shape (P,)."""
+    gold_P = np.empty(len(gold_PN))
+    for here, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        best = int(np.argmax(gold_PN[other, candidates].mean(axis=0)))
+        gold_P[here] = gold_PN[here, candidates][:, best]
+    return gold_P
+
+
+def drop_height(gold_PN: np.ndarray, candidates: slice, *, level: float = 0.95) -> Interval:
+    """(best - last) / (best - first) of a gold curve, the best of each half of the prompts taken from the other half.
+
+    The interval is Fieller's (1954) for a ratio of means, Student's t over prompts. All NaN with fewer than four
+    prompts, or where best - first is not surely different from 0: no share of nothing.
+
+    Args:
+        gold_PN: the curve of each prompt, from n = 1 to the last n.
+        candidates: indices of the n that may be the best.
+    """
+    n_prompts = len(gold_PN)
+    undefined = Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
+    if n_prompts < 4:
+        return undefined
+    best_P = _at_best_of_other_half(gold_PN, candidates)
+    lost_P, gained_P = best_P - gold_PN[:, -1], best_P - gold_PN[:, 0]
+    lost, gained = float(lost_P.mean()), float(gained_P.mean())
+    squares = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) ** 2 * np.cov(lost_P, gained_P) / n_prompts
+    bounded = gained**2 - squares[1, 1]
+    if not (bounded > 0 and gained > 0):
+        return undefined
+    middle = (lost * gained - squares[0, 1]) / bounded
+    half = math.sqrt(max(middle**2 - (lost**2 - squares[0, 0]) / bounded, 0.0))
+    if half <= 1e-12 * max(1.0, abs(middle)):
+        return Interval(lost / gained, math.nan, math.nan, n_prompts, "no variation")
+    return Interval(lost / gained, middle - half, middle + half, n_prompts, "jackknife t")
 
 
 # ----------------------------------------------------------------------------------------------------- fitted curves
@@ -255,24 +289,29 @@ def labels_for(
 
 @dataclass(frozen=True, slots=True)
 class Optimum:
-    """The best setting of a selection rule, of those tried.
+    """The best setting of a selection rule.
 
     Attributes:
         setting: the setting with the largest gold, with its interval.
         gold: there, with its pointwise interval; too high by having been selected.
         is_edge: it is the first or the last of those tried, so that the best may lie beyond.
+        kl_nats: how far the rule is from the reference at this setting; NaN where it was not worked out.
     """
 
     setting: Interval
     gold: Interval
     is_edge: bool
+    kl_nats: float = math.nan
 
 
 def best_setting(setting_T: np.ndarray, gold_T: np.ndarray, draw_BT: np.ndarray, n_units: int) -> Optimum:
     """Where gold is largest over the settings of a rule, and the interval of where.
 
     The gold of best of n, soft best of n and best of Poisson is monotone or has one interior extremum in its setting
-    when the proxy's quantile decides (HedgeTune, Khalaf et al. 2025, arXiv 2506.19248), so a grid finds it.
+    when the proxy's quantile decides (HedgeTune, Khalaf et al. 2025, arXiv 2506.19248). A grid of settings finds it,
+    and the parabola through the three settings around the largest gives it between them; at the edge, the edge itself.
+    Each gold is an unbiased estimate of the rule's own value, so no root is shifted by taking the pool for the
+    population.
 
     Args:
         setting_T: settings, ascending, shape (T,).
@@ -280,10 +319,27 @@ def best_setting(setting_T: np.ndarray, gold_T: np.ndarray, draw_BT: np.ndarray,
         n_units: prompts.
     """
     at = int(np.argmax(gold_T))
-    low, high = percentile_ends(setting_T[np.argmax(draw_BT, axis=1)], n_units)
+    low, high = percentile_ends(_vertex(setting_T, draw_BT), n_units)
     gold_low, gold_high = percentile_ends(draw_BT[:, at], n_units)
     return Optimum(
-        Interval(float(setting_T[at]), float(low), float(high), n_units, "bootstrap"),
+        Interval(float(_vertex(setting_T, gold_T[None])[0]), float(low), float(high), n_units, "bootstrap"),
         Interval(float(gold_T[at]), float(gold_low), float(gold_high), n_units, "bootstrap"),
         at in (0, len(setting_T) - 1),
     )
+
+
+def _vertex(setting_T: np.ndarray, gold_BT: np.ndarray) -> np.ndarray:
+    """Setting at the top of the parabola through the largest value of each row and its two neighbours, shape (B,).
+
+    The parabola is one in the settings' index; the setting there is interpolated.
+    """
+    at_B = np.argmax(gold_BT, axis=1)
+    inner_B = np.clip(at_B, 1, max(len(setting_T) - 2, 1))
+    if len(setting_T) < 3:
+        return np.asarray(setting_T[at_B])
+    rows = np.arange(len(gold_BT))
+    left, top, right = (gold_BT[rows, inner_B + step] for step in (-1, 0, 1))
+    bend = left - 2 * top + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift_B = np.where((bend < 0) & (inner_B == at_B), 0.5 * (left - right) / bend, 0.0)
+    return np.asarray(np.interp(at_B + shift_B, np.arange(len(setting_T)), setting_T))

@@ -192,7 +192,7 @@ def _gold_side(
         hedges = _hedges(matrix, curve, pool.max_n, sd, count_BP, rng)
         peak = locate_peak(curve, by_prompt_PN)
     shown = shown_n(pool.max_n, peak)
-    win_rate_S = win_rate_by_prompt(matrix, shown, rng).mean(axis=0) if is_complete else np.full(shown.size, np.nan)
+    win_rate_S = win_rate_by_prompt(matrix, shown).mean(axis=0) if is_complete else np.full(shown.size, np.nan)
     forms: tuple[Form, ...] = ("best-of-n", "RL")
     fits = [fit_curve(curve, kl_N, form) for form in forms] if sd > 0 and matrix.n_prompts >= 2 else []
     correlation = reference_correlation(matrix, rng=rng, level=2 * CERTIFIED_CONFIDENCE - 1)

@@ -126,7 +126,7 @@ def _falls(pool: StressPool, gold: GoldSide | None) -> Finding:
     peak, drop = gold.peak, gold.peak.drop
     verdict: Verdict = "problem" if drop.low > 0 else "ok" if drop.high < DROP_THAT_MATTERS else "unclear"
     needed = items_needed(drop.n_clusters, drop, DROP_THAT_MATTERS if drop.estimate < DROP_THAT_MATTERS else 0.0)
-    baseline = f"peak at n = {peak.n} [{peak.low_n}, {peak.high_n}] of {pool.max_n}; drop height {peak.drop_height:.2f}"
+    baseline = f"peak at n = {peak.n} [{peak.low_n}, {peak.high_n}] of {pool.max_n}; drop height {peak.drop_height.estimate:.2f}"
     actions = {
         "problem": f"Go no further than best of {peak.low_n} (KL {_kl(pool, peak.low_n):.2f} nats at most), and read "
         "the responses that win beyond it.",
