@@ -286,7 +286,7 @@ def test_arrow_folder_and_data_sets(tmp_path: Path) -> None:
     both = read_pairs(tmp_path / "two")
     assert only(both.account).reason == "split 'train' was read; also there: test"
     assert [pair.prompt for pair in read_pairs(tmp_path / "two", split="test").pairs] == ["Q2"]
-    with pytest.raises(DataError, match=r"there is no split 'dev'; it has train, test\. Name one with split="):
+    with pytest.raises(DataError, match=r"there is no split 'dev'; it has train, test\. Name one with --split"):
         read_pairs(tmp_path / "two", split="dev")
     with pytest.raises(DataError, match="holds one data set without splits"):
         read_pairs(tmp_path / "one", split="test")

@@ -152,7 +152,7 @@ def test_no_format_lists_columns_and_candidates() -> None:
     assert "Columns seen: question (text), good (text), bad (a number)" in message
     assert "two-responses" in message
     assert "--format" in message
-    assert "chosen_key" in message
+    assert "--chosen-key" in message
 
 
 def test_no_format_reaches_half_of_a_mixture() -> None:

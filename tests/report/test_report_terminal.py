@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from karat.report.terminal import LINE_LIMIT, render_terminal
-from karat.types import Finding, Result
+from karat.types import Finding, Result, Table
 from report.sample_results import HOSTILE, finding, full_result
 
 TEXTS = st.text(max_size=200)
@@ -78,6 +78,21 @@ def test_without_findings_the_plain_values_are_shown() -> None:
     )
 
 
+def account(*rows: tuple[str, str, int], name: str = "account") -> Table:
+    return Table(name, "What happened to the rows", ("action", "reason", "count"), rows)
+
+
+def test_rows_that_gave_no_pair_are_named_on_the_terminal() -> None:
+    """A dropped row must not wait for someone to open the report."""
+    rows = (("dropped", "prompts differ", 1200), ("dropped", HOSTILE, 3), ("changed", "cut", 2), ("noted", "tie", 9))
+    result = Result("train", (finding(1),), (account(*rows), account(("dropped", "no text", 4), name="account_test")))
+    lines = [line.rstrip() for line in render_terminal(result, width=200).splitlines()]
+    assert any(line.startswith("rows         1,203 dropped: prompts differ (1,200), He said") for line in lines)
+    assert "test rows    4 dropped: no text" in lines
+    quiet = Result("train", (finding(1),), (account(("noted", "tie", 9)),))
+    assert "rows  " not in render_terminal(quiet)
+
+
 def test_nothing_checked_is_never_called_passed() -> None:
     text = render_terminal(Result("check", (finding(1, "not checked"),)))
     assert text.startswith("not checked: 1 not checked.")
@@ -90,10 +105,11 @@ def test_nothing_checked_is_never_called_passed() -> None:
     width=st.integers(1, 200),
     n_files=st.integers(0, 9),
     n_values=st.integers(0, 60),
+    n_rows=st.integers(0, 3),
 )
 @settings(max_examples=150, deadline=None)
 def test_25_lines_within_the_width_whatever_comes(
-    verdicts: list[str], text: str, width: int, n_files: int, n_values: int
+    verdicts: list[str], text: str, width: int, n_files: int, n_values: int, n_rows: int
 ) -> None:
     findings = tuple(
         finding(number, verdict, title=text, unit=text, baseline=text, action=text, witnesses=(text, HOSTILE))
@@ -101,7 +117,8 @@ def test_25_lines_within_the_width_whatever_comes(
     )
     files = tuple(f"f{number}" for number in range(n_files))
     values = {f"v{number}": number for number in range(n_values)}
-    lines = render_terminal(Result("check", findings, (), values, files, lead=text), width=width).splitlines()
+    tables = tuple(account(*((("dropped", text, 1),) * n_rows), name=name) for name in ("account", "account_test"))
+    lines = render_terminal(Result("check", findings, tables, values, files, lead=text), width=width).splitlines()
     assert len(lines) <= LINE_LIMIT
     assert all(cell_len(line) <= max(width, 40) for line in lines)
 

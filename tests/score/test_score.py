@@ -51,6 +51,25 @@ def test_pairs_keep_their_rows_and_gain_columns(tmp_path: Path) -> None:
     assert result.values["rows"] == 3
 
 
+def test_columns_that_are_named_make_pairs_of_rows(tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"q": "p", "win": "long answer", "lose": "no"}\n')
+    out = tmp_path / "out.jsonl"
+    options = {"prompt_key": "q", "chosen_key": "win", "rejected_key": "lose"}
+    result = karat.score("builtin:longer", str(file), out=out, **options)
+    assert result.values["kind"] == "pairs"
+    assert json.loads(out.read_text())["score_margin"] == 9
+
+
+def test_the_split_that_is_named_is_scored(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name, text in (("train", "a"), ("test", "four")):
+        row = {"prompt_id": "p", "prompt": "p", "response": text, "response_id": "r"}
+        (tmp_path / "data" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    karat.score("builtin:longer", str(tmp_path / "data"), out=tmp_path / "out.jsonl", split="test")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["score"] == 4
+
+
 def test_a_row_the_reader_drops_stays_with_its_reason(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     result = karat.score("builtin:longer", write(tmp_path / "pairs.jsonl", PAIRS), out=out)

@@ -258,7 +258,7 @@ def test_count_missing_strength() -> None:
         ({"label": torch.ones(N_PAIRS + 1)}, r"label: shape \(12,\), but chosen has 11 pairs"),
         ({"label": torch.full((N_PAIRS,), 1.5)}, r"label: pair 0 has 1.5; it must be a probability"),
         ({"weight": torch.full((N_PAIRS,), -1.0)}, r"weight: pair 0 has -1.0"),
-        ({"strength": torch.full((N_PAIRS,), -1.0)}, r"strength: pair 0 has -1.0; it must be 0 or more"),
+        ({"strength": torch.full((N_PAIRS,), math.inf)}, r"strength: pair 0 has inf; it must be finite"),
         ({"rejected": torch.full((N_PAIRS,), -1)}, r"rejected: pair 0 has -1; it must be an index"),
         ({"head_weight": torch.ones(N_PAIRS)}, r"head_weight: shape \(11,\), must be \(11, heads\)"),
     ],
@@ -266,6 +266,17 @@ def test_count_missing_strength() -> None:
 def test_batch_messages(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         batch(**changes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_strength_below_0_stops_only_the_losses_that_use_it(kind: LossName) -> None:
+    """Sets whose scores contradict their labels carry such strengths; plain Bradley-Terry trains on them."""
+    contradicted = batch(strength=torch.full((N_PAIRS,), -1.0))
+    if kind in ("margin", "strength"):
+        with pytest.raises(InputError, match=r"strength: pair 0 has -1.0; it must be 0 or more"):
+            PairLoss(kind)(rewards(), contradicted)
+    else:
+        assert PairLoss(kind)(rewards(), contradicted) == PairLoss(kind)(rewards(), batch())
 
 
 def test_head_messages() -> None:

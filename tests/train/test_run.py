@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 import karat
+from karat.data import write_pairs
 from karat.errors import DataError, InputError, ModelError, ResourceError
 from karat.rewards import Group, RewardModel
 from karat.train import TrainConfig
 from karat.train.checkpoints import COMPLETE
-from karat.types import Message, PreferencePair
+from karat.types import Message, PreferencePair, TokenIds
 from rewards.tiny import byte_tokenizer, save_tiny
 from train.toy import toy_model, toy_pairs
 
@@ -209,6 +211,25 @@ def test_finished_folder_is_not_overwritten_unasked(lm: str, tmp_path: Path) -> 
     karat.train(toy_pairs(), out=tmp_path / "o", model=lm, max_steps=1, overwrite=True)
 
 
+def test_a_killed_overwrite_goes_on_by_the_same_command(lm: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_steps": 4, "save_steps": 2, "test_fraction": 0.2, "overwrite": True}
+    karat.train(toy_pairs(), out=tmp_path / "o", model=lm, max_steps=1)
+
+    def stop(stage: str, done: int, *_: object) -> None:
+        if (stage, done) == ("training", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        karat.train(toy_pairs(), out=tmp_path / "o", model=lm, progress=stop, **options)
+    seen: list[int] = []
+    karat.train(
+        toy_pairs(), out=tmp_path / "o", model=lm, progress=lambda stage, done, *_: seen.append(done), **options
+    )
+    assert min(done for done in seen if done) == 3  # not from the start
+    karat.train(toy_pairs(), out=tmp_path / "p", model=lm, **options)
+    assert torch.equal(weights(tmp_path / "o")["score.weight"], weights(tmp_path / "p")["score.weight"])
+
+
 def test_foreign_folder_is_not_written_into(lm: str, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match="holds no karat run"):
@@ -243,6 +264,79 @@ def test_nan_strengths_are_counted(lm: str, tmp_path: Path) -> None:
     pairs[0] = PreferencePair("p", "a", "b", prompt_id="p", strength=float("nan"))
     values = karat.train(pairs, out=tmp_path / "o", model=lm, loss="margin", test_fraction=0, max_steps=1).values
     assert values["missing_strengths"] == 1
+
+
+def test_strengths_below_0_do_not_stop_bradley_terry(lm: str, tmp_path: Path) -> None:
+    pairs = [replace(pair, strength=-1.0) for pair in toy_pairs(12)]
+    values = karat.train(pairs, out=tmp_path / "o", model=lm, test_fraction=0, max_steps=1).values
+    assert np.isfinite(values["losses"]).all()
+
+
+def test_token_ids_that_the_model_does_not_have_drop_their_pair(lm: str, tmp_path: Path) -> None:
+    pairs = [PreferencePair("", TokenIds((5, 6 + i)), TokenIds((5, 40)), prompt_id=str(i), row=i) for i in range(6)]
+    pairs.append(PreferencePair("", TokenIds((5, 300)), TokenIds((5, 7)), prompt_id="foreign", row=6))
+    result = karat.train(pairs, out=tmp_path / "o", model=lm, test_fraction=0, max_steps=1)
+    rows = next(table for table in result.tables if table.name == "account").rows
+    assert [(row[0], row[2], row[3]) for row in rows] == [("dropped", 1, "6")]
+    assert "vocabulary of 300" in rows[0][1]
+    assert result.values["train_pairs"] == 6
+    with pytest.raises(DataError, match="none of 1 pairs could be encoded: a token id lies outside"):
+        karat.train(pairs[-1:], out=tmp_path / "p", model=lm, test_fraction=0)
+
+
+def test_pairs_in_memory_are_held_to_what_readers_promise(lm: str, tmp_path: Path) -> None:
+    """Found before the training, not by the evaluation after it."""
+    with pytest.raises(DataError, match=r"pair 1 has the label 0.2; it must lie in \[0.5, 1\]"):
+        karat.train([*toy_pairs(1), PreferencePair("p", "a", "b", label=0.2)], out=tmp_path / "o", model=lm)
+    same = PreferencePair("p", "a", "a", prompt_id="p")
+    with pytest.raises(DataError, match=r"in memory that can be used: chosen equals rejected \(1\)"):
+        karat.train([same], out=tmp_path / "o", model=lm)
+    unnamed = [replace(pair, prompt_id="") for pair in toy_pairs(30)]
+    result = karat.train([*unnamed, same], out=tmp_path / "o", model=lm, max_steps=1, test_fraction=0.3)
+    rows = next(table for table in result.tables if table.name == "account").rows
+    assert rows == (
+        ("dropped", "chosen equals rejected", 1, "30"),
+        ("changed", "no prompt_id: made from the prompt", 30, "0, 1, 2, 3, 4"),
+    )
+    assert 0 < result.values["n_prompts"] < 10
+
+
+def test_rows_of_the_held_out_source_are_accounted_for(lm: str, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "test.jsonl", toy_pairs(8))
+    with (tmp_path / "test.jsonl").open("a") as file:
+        file.write("not json\n")
+    result = karat.train(
+        toy_pairs(8), out=tmp_path / "o", model=lm, max_steps=1, test_data=str(tmp_path / "test.jsonl")
+    )
+    rows = next(table for table in result.tables if table.name == "account_test").rows
+    assert rows == (("dropped", "line is not JSON", 1, "8"),)
+
+
+def test_columns_and_split_are_read_as_asked(lm: str, tmp_path: Path) -> None:
+    rows = [{"q": f"q{i}", "win": "good", "lose": f"bad {i}", "chosen": "x", "rejected": "x"} for i in range(6)]
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = karat.train(
+        tmp_path, out=tmp_path / "o", model=lm, max_steps=1, split="train", test_data=str(tmp_path), test_split="test",
+        prompt_key="q", chosen_key="win", rejected_key="lose",
+    )  # fmt: skip
+    assert result.values["train_pairs"] == result.values["n_pairs"] == 6
+    assert result.provenance["data"]["source"].endswith("[train]")
+
+
+def test_the_lead_says_what_was_trained_and_what_it_reached(lm: str, tmp_path: Path) -> None:
+    result = karat.train(toy_pairs(), out=tmp_path / "a", model=lm, **FAST)
+    values = result.values
+    assert f"Trained on {values['train_pairs']} pairs of pairs in memory" in result.lead
+    assert f"orders {values['accuracy']:.1%}" in result.lead
+    none = karat.train(toy_pairs(6), out=tmp_path / "b", model=lm, max_steps=1, test_fraction=0)
+    assert "none was held out, so nothing is known" in none.lead
+
+
+def test_losses_stand_at_their_steps_whatever_log_steps(lm: str, tmp_path: Path) -> None:
+    result = karat.train(toy_pairs(24), out=tmp_path / "a", model=lm, max_steps=6, log_steps=3, test_fraction=0)
+    table = next(table for table in result.tables if table.name == "losses")
+    assert [row[0] for row in table.rows] == [3, 6]
 
 
 def test_unknown_attribute_names_what_there_is(lm: str, tmp_path: Path) -> None:

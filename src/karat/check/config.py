@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from karat.data.reading import ReadingConfig
 from karat.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckConfig:
+class CheckConfig(ReadingConfig):
     """Which inputs the checks may use; empty means "not given". With none at all the built-in world is used."""
 
     data: str = field(default="", metadata={"help": "Preference pairs: a file, folder or hub name."})
@@ -29,5 +30,6 @@ class CheckConfig:
     seed: int = field(default=0, metadata={"help": "Seed of the training, the split and the bootstrap."})
 
     def __post_init__(self) -> None:
+        ReadingConfig.__post_init__(self)
         if not self.minutes > 0:
             raise InputError(f"minutes = {self.minutes} is out of range: it must be more than 0.")

@@ -100,7 +100,7 @@ def _inputs(config: CheckConfig) -> _Inputs:
             "pool has already, run `karat stress POOL --proxy COLUMN`."
         )
     if config.data:
-        data = read_pairs(config.data)
+        data = read_pairs(config.data, **config.reading())
         held = data.pairs if config.reward else ()
         return _Inputs(config.data, data.pairs, held, data.account, None, config.gold, config.gold, bool(config.pool))
     world = load_default_world()

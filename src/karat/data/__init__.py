@@ -6,8 +6,9 @@ recognised by their columns (`list_formats`). What is dropped or changed stands,
 
 from __future__ import annotations
 
-from karat.data.pairs import PairData, PairRow, PairStream, read_pairs, stream_pairs, write_pairs
+from karat.data.pairs import PairData, PairRow, PairStream, read_pairs, stream_pairs, take_pairs, write_pairs
 from karat.data.pools import PoolRead, PoolStream, detect_kind, stream_pool
+from karat.data.reading import ReadingConfig
 from karat.data.recognise import FormatInfo, list_formats
 from karat.data.split import fingerprint, split_pairs
 
@@ -18,6 +19,7 @@ __all__ = [
     "PairStream",
     "PoolRead",
     "PoolStream",
+    "ReadingConfig",
     "detect_kind",
     "fingerprint",
     "list_formats",
@@ -25,5 +27,6 @@ __all__ = [
     "split_pairs",
     "stream_pairs",
     "stream_pool",
+    "take_pairs",
     "write_pairs",
 ]

@@ -238,7 +238,7 @@ def _choose_split(splits: Mapping[str, Any], name: str, split: str) -> Source:
     wanted = split or (names[0] if len(names) == 1 else "train")
     if wanted not in names:
         asked = f"there is no split {split!r}" if split else "there is no split 'train' and none was named"
-        raise DataError(f"{name}: {asked}; it has {', '.join(names) or 'none'}. Name one with split=.")
+        raise DataError(f"{name}: {asked}; it has {', '.join(names) or 'none'}. Name one with --split (split=).")
     rows = splits[wanted]
     if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
         raise DataError(f"{name}: {wanted!r} holds {kind_of(rows)}, not rows. Give an iterable of dicts.")

@@ -14,7 +14,7 @@ from karat.data.files import RawRow, Source, open_source
 from karat.data.formats import Format, Options
 from karat.data.formats.own import to_row
 from karat.data.recognise import describe_columns, find_format, recognise
-from karat.data.records import NOT_UNICODE, DropRowError, Row, is_empty, is_unicode, plain
+from karat.data.records import NOT_UNICODE, DropRowError, Row, is_empty, is_unicode, plain, prompt_hash
 from karat.data.streams import RowStream
 from karat.data.text_files import open_for_writing
 from karat.errors import DataError, ResourceError
@@ -216,6 +216,37 @@ def read_pairs(source: Any, **options: Unpack[PairOptions]) -> PairData:
     notes = AccountBuilder(account.source)
     note_duplicates(pairs, notes)
     return PairData(pairs, replace(account, entries=account.entries + notes.build().entries))
+
+
+def take_pairs(pairs: Iterable[PreferencePair]) -> PairData:
+    """Pairs from memory, held to what a reader promises, with an account as of a reading.
+
+    Pairs that no reader would give (equal or empty responses, text that is not Unicode) are dropped and counted; a
+    missing prompt_id is made from the prompt, as readers make it. `row` is left as it is; the account counts places.
+    Raises: DataError: no pair is left, or a label is outside [0.5, 1].
+    """
+    account = AccountBuilder("pairs in memory", "PreferencePair")
+    taken: list[PreferencePair] = []
+    for index, pair in enumerate(pairs):
+        account.rows_read += 1
+        if not 0.5 <= pair.label <= 1.0:
+            raise DataError(
+                f"pairs in memory: pair {index} has the label {pair.label}; it must lie in [0.5, 1]. Put the preferred "
+                "response in chosen."
+            )
+        reason = _why_unusable(pair)
+        if reason:
+            account.drop(reason, index)
+            continue
+        if not pair.prompt_id:
+            account.change("no prompt_id: made from the prompt", index)
+            pair = replace(pair, prompt_id=prompt_hash(pair.prompt, pair.chosen, pair.rejected))
+        account.add_record(pair)
+        taken.append(pair)
+    if not taken:
+        lost = "; ".join(f"{reason} ({count})" for reason, count in account.reasons("dropped")) or "there are none"
+        raise DataError(f"there are no preference pairs in memory that can be used: {lost}.")
+    return PairData(tuple(taken), account.build())
 
 
 def note_duplicates(pairs: Iterable[PreferencePair], account: AccountBuilder) -> None:

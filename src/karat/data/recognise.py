@@ -61,7 +61,7 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
     raise DataError(
         f"{where}: no format of preference pairs fits at least half of {len(sample)} rows. "
         f"Columns seen: {describe_columns(sample)}. {_nearest(sample, counts)} "
-        "Name the format with --format, or the columns with prompt_key, chosen_key and rejected_key."
+        "Name the format with --format, or the columns with --prompt-key, --chosen-key and --rejected-key."
     )
 
 

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from karat.report.summary import checked_findings, lead_sentence, scalar_values, unchecked_findings, worst_witnesses
 from karat.report.text import escape_text, format_effect
-from karat.types import Finding, Result, Verdict
+from karat.types import Finding, Result, Table, Verdict
 
 LINE_LIMIT = 25
 WITNESS_LIMIT = 3
@@ -20,6 +20,8 @@ _LABEL = 13  # columns taken by "not checked  ", the longest label of a line
 
 _COLOURS: dict[Verdict, str] = {"problem": "31", "unclear": "33", "ok": "32", "not checked": "2"}
 _GAP = "  "
+_ACCOUNTS = {"account": "rows", "account_test": "test rows"}
+"""Tables of what happened to the rows of a source, and how the lines of it are called."""
 
 
 def render_terminal(result: Result, *, width: int = 80, colour: bool = False) -> str:
@@ -34,7 +36,12 @@ def render_terminal(result: Result, *, width: int = 80, colour: bool = False) ->
     head = _head(result, width, colour)
     tail = [
         line
-        for block in (_witness_lines(result, width), _unchecked_lines(result, width), _closing_lines(result, width))
+        for block in (
+            _witness_lines(result, width),
+            _unchecked_lines(result, width),
+            _account_lines(result, width),
+            _closing_lines(result, width),
+        )
         if block
         for line in ("", *block)
     ]
@@ -134,6 +141,24 @@ def _unchecked_lines(result: Result, width: int) -> list[str]:
         needs = escape_text(finding.action).rstrip(".")
         parts.append(f"{escape_text(finding.code)} {escape_text(finding.title)}" + (f" ({needs})" if needs else ""))
     return _labelled("not checked", "; ".join(parts), width, 3) if parts else []
+
+
+def _account_lines(result: Result, width: int) -> list[str]:
+    """What became of rows that gave no record, or another than they said; one line for each account."""
+    lines = []
+    for table in result.tables:
+        if table.name in _ACCOUNTS:
+            parts = [_account_part(table, action) for action in ("dropped", "changed")]
+            text = "; ".join(filter(None, parts))
+            lines += _labelled(_ACCOUNTS[table.name], text, width, 1) if text else []
+    return lines
+
+
+def _account_part(table: Table, action: str) -> str:
+    action_at, reason_at, count_at = (table.columns.index(name) for name in ("action", "reason", "count"))
+    found = [(row[count_at], escape_text(str(row[reason_at]))) for row in table.rows if row[action_at] == action]
+    reasons = ", ".join(f"{reason} ({count:,})" if len(found) > 1 else reason for count, reason in found)
+    return f"{sum(count for count, _ in found):,} {action}: {reasons}" if found else ""
 
 
 def _closing_lines(result: Result, width: int) -> list[str]:

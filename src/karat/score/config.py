@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from karat.data.reading import ReadingConfig
 from karat.errors import InputError
 from karat.types import TOKENS_PER_PACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreConfig:
+class ScoreConfig(ReadingConfig):
     """How rows are scored. Lengths in tokens."""
 
-    format: str = field(default="", metadata={"help": "Pair or pool format; recognised from the rows when empty."})
     name: str = field(
         default="score", metadata={"help": "Stem of the added columns: NAME, NAME_spread, NAME_missing, ..."}
     )
@@ -30,6 +30,7 @@ class ScoreConfig:
     overwrite: bool = field(default=False, metadata={"help": "Start again instead of resuming an unfinished --out."})
 
     def __post_init__(self) -> None:
+        ReadingConfig.__post_init__(self)
         if not self.name.isidentifier():
             raise InputError(f"name = {self.name!r} cannot name a column: use letters, digits and underscores.")
         for name, least in (("max_length", 0), ("tokens_per_pack", 1), ("rows_per_chunk", 1)):

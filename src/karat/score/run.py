@@ -81,12 +81,12 @@ def score_file(
     config = replace(config or ScoreConfig(), **options)
     name = reward if isinstance(reward, str) else reward.name
     file = pool_source(source)
-    kind = detect_kind(file)
+    kind = "pairs" if config.names_pairs else detect_kind(file, split=config.split)
     stream: PairStream | PoolStream
     if kind == "pairs":
-        stream = stream_pairs(file, format=config.format)
+        stream = stream_pairs(file, **config.reading())
     else:
-        stream = stream_pool(file)
+        stream = stream_pool(file, split=config.split)
     request = {**asdict(replace(config, overwrite=False)), "reward": name, "source": source, "karat": __version__}
     parts = PartFiles(Path(out), request, overwrite=config.overwrite)
     scorer = (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from karat.data.reading import parse_weights
 from karat.errors import DataError, InputError
 from karat.numerics.attributes import fit_rating_scale
 from karat.train.units import UnitSet
@@ -42,13 +43,8 @@ def choose_attributes(option: str, pairs: Sequence[PreferencePair]) -> Attribute
             raise DataError("attributes = auto, but the pairs carry no attribute ratings. Drop the option.")
         names = tuple(sorted(counts))
         return AttributeHeads(names, (1.0 / len(names),) * len(names))
-    stated: dict[str, float] = {}
-    for entry in option.split(","):
-        name, _, weight = entry.strip().partition("=")
-        try:
-            stated[name] = float(weight) if weight else 1.0
-        except ValueError:
-            raise InputError(f"attributes: {entry.strip()!r} is not name or name=weight.") from None
+    stated = parse_weights("attributes", option)
+    for name in stated:
         if name not in counts:
             raise DataError(f"attributes: the pairs carry no rating of {name!r}; they carry: {carried}.")
     if not any(stated.values()):

@@ -48,7 +48,12 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
         raise InputError(
             f"{out / CHECKPOINTS} is not karat's, and a run would write there and remove it. Name another --out."
         )
-    if overwrite and is_ours:
+    asked = {name: value for name, value in request.items() if name not in FREE}
+    file = out / RUN
+    held = _request_in(file)
+    # --overwrite that was given before, and whose run was killed: the same command resumes it.
+    is_going_on = held == asked and not (out / MANIFEST).exists()
+    if overwrite and is_ours and not is_going_on:
         for name in (RUN, MANIFEST):
             (out / name).unlink(missing_ok=True)
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
@@ -56,10 +61,7 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
         raise InputError(
             f"{out} already holds a finished reward model. Name another --out, or replace it with --overwrite."
         )
-    asked = {name: value for name, value in request.items() if name not in FREE}
-    file = out / RUN
     if file.exists():
-        held = json.loads(file.read_text(encoding="utf-8"))
         differs = sorted(name for name in asked.keys() | held.keys() if asked.get(name) != held.get(name))
         started = last_complete(out / CHECKPOINTS)
         if differs and started:
@@ -81,6 +83,15 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
     staged.write_text(json.dumps(asked, indent=1), encoding="utf-8")
     os.replace(staged, file)
     return None
+
+
+def _request_in(file: Path) -> dict[str, Any]:
+    """What the folder's run was asked for; empty where there is none, or where it cannot be read."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def last_complete(folder: Path) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from karat.data.reading import ReadingConfig
 from karat.errors import InputError
 from karat.types import TOKENS_PER_PACK
 
@@ -17,11 +18,10 @@ def option(default: Any, help_text: str, *, flag: str = "") -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(ReadingConfig):
     """How a reward model is trained. Lengths in tokens, rates per step, probabilities in [0, 1]."""
 
     model: str = option("default", "Backbone: hub name, local folder, or 'default' (SmolLM2-135M-Instruct).")
-    format: str = option("", "Pair format; recognised from the rows when empty.")
     pairs_per_step: int = option(8, "Preference pairs in one optimiser step (with --group: prompts).")
     max_steps: int = option(-1, "Stop after this many optimiser steps; -1: as many as --epochs asks for.")
     epochs: float = option(
@@ -70,6 +70,7 @@ class TrainConfig:
     )
     test_fraction: float = option(0.1, "Share of prompts held out for the evaluation; 0: none.")
     test_data: str = option("", "Pairs to evaluate on instead of a held-out share.")
+    test_split: str = option("", "Split of --test-data, where that is a folder or hub data set.")
     split_by: Literal["prompt", "source"] = option("prompt", "What is never on both sides of the split.")
     save_steps: int = option(50, "Steps between checkpoints; a killed run resumes from the last complete one.")
     log_steps: int = option(1, "Steps between log entries.")
@@ -77,9 +78,10 @@ class TrainConfig:
         "none", "Trackers, by their transformers names, comma-separated (wandb, trackio, tensorboard, ...)."
     )
     dtype: Literal["float32", "bfloat16"] = option("float32", "Type of the weights and of the arithmetic.")
-    overwrite: bool = option(False, "Replace what --out holds from another run.")
+    overwrite: bool = option(False, "Replace what --out holds from another run; this one, if it was killed, resumes.")
 
     def __post_init__(self) -> None:
+        ReadingConfig.__post_init__(self)
         checks = (
             ("pairs_per_step", self.pairs_per_step >= 1, "at least 1"),
             ("max_steps", self.max_steps == -1 or self.max_steps >= 1, "-1 or at least 1"),

@@ -36,7 +36,8 @@ class PairBatch:
         chosen: index of the preferred response, int64, shape (P,).
         rejected: index of the other response, int64, shape (P,).
         label: probability that `chosen` is preferred, in [0, 1], shape (P,); 0.5 is a tie.
-        strength: strength of the preference, >= 0, the source's units, shape (P,); NaN where the data gives none.
+        strength: strength of the preference, the source's units, shape (P,); NaN where the data gives none. Below 0
+            (sources whose scores contradict their labels have that) is refused by the losses that use it, not here.
         weight: weight of each pair in the step's loss, shape (P,); a step whose weights sum to 1 takes a mean.
         head_weight: bootstrap weight of each pair under each head, shape (P, H); ones for a single head and for
             attribute heads, which are not replicas of one another.
@@ -70,8 +71,7 @@ class PairBatch:
             _require("rejected", self.rejected, self.rejected >= 0, "an index of a response, 0 or more")
             _require("label", self.label, (self.label >= 0) & (self.label <= 1), "a probability in [0, 1]")
             _require("weight", self.weight, (self.weight >= 0) & self.weight.isfinite(), "finite, 0 or more")
-            is_strength = self.strength.isnan() | ((self.strength >= 0) & self.strength.isfinite())
-            _require("strength", self.strength, is_strength, "0 or more (NaN: not given)")
+            _require("strength", self.strength, ~self.strength.isinf(), "finite (NaN: not given)")
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -164,6 +164,8 @@ class PairLoss(nn.Module):
         return total
 
     def _preference_loss(self, margin_PH: Tensor, batch: PairBatch) -> Tensor:
+        if self.loss in ("margin", "strength") and batch.strength.device.type == "cpu":
+            _require("strength", batch.strength, ~(batch.strength < 0), "0 or more (NaN: not given)")
         label_P1 = batch.label.to(margin_PH.dtype)[:, None]
         strength_P1 = batch.strength.to(margin_PH.dtype)[:, None]
         won_PH, lost_PH = margin_PH, -margin_PH

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from transformers import TrainingArguments, set_seed
 
-from karat.data import PairData, fingerprint, read_pairs, split_pairs
-from karat.data.account import account_table
-from karat.errors import DataError, InputError, ResourceError
+from karat.data import fingerprint
+from karat.errors import InputError, ResourceError
 from karat.rewards.backbone import decoder_layers, without_frozen_layers
 from karat.rewards.default_model import default_model_provenance
 from karat.rewards.model import RewardModel, load_reward_for_training, resolve_model, save_reward_model, versions
@@ -26,10 +25,11 @@ from karat.train.config import TrainConfig
 from karat.train.evaluation import Evaluation
 from karat.train.held_out import evaluate_reward
 from karat.train.losses import count_missing_strength, make_loss
+from karat.train.sources import TrainingPairs, gather_pairs, not_evaluated
 from karat.train.trainer import Pace, TrainedNet, TreeTrainer
 from karat.train.trunk_cache import trunk_cache
 from karat.train.units import UnitSet, bootstrap_weights, build_units
-from karat.types import Account, Finding, PreferencePair, Result, Table
+from karat.types import NAN, PreferencePair, Result, Table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,7 +48,7 @@ class RunPace:
 
 
 def train(
-    source: str | Sequence[PreferencePair],
+    source: str | Path | Sequence[PreferencePair],
     *,
     out: str | Path,
     config: TrainConfig | None = None,
@@ -65,15 +65,14 @@ def train(
         progress: called as progress(stage, done, total, note).
         test_pairs: pairs to evaluate on; otherwise config.test_data, or a share of the prompts.
     Returns: findings on the held-out pairs; values: accuracy, accuracy_low, accuracy_high, pairs_per_s,
-        unique_tokens_per_s, losses (one per optimiser step), and those of `Evaluation.values`.
+        unique_tokens_per_s, losses (means over `log_steps` optimiser steps), and those of `Evaluation.values`.
     Raises: InputError and its kin for input that cannot be used; ResourceError for a full disk.
     """
     config = replace(config or TrainConfig(), **options)
     out = Path(out)
-    data = _read(source, config)
-    fit_pairs, held_out = _split(data, config, test_pairs)
-    attributes = choose_attributes(config.attributes, fit_pairs)
-    request = {**asdict(config), "data": fingerprint(fit_pairs), "out_format": 1}
+    data = gather_pairs(source, config, test_pairs=test_pairs)
+    attributes = choose_attributes(config.attributes, data.fit)
+    request = {**asdict(config), "data": fingerprint(data.fit), "out_format": 1}
     resume = open_run(out, request, overwrite=config.overwrite)
     set_seed(config.seed)
     reward = load_reward_for_training(
@@ -85,29 +84,14 @@ def train(
     )
     _name_heads(reward, config, attributes)
     needs_strength = config.loss in ("margin", "strength")
-    n_without_strength = count_missing_strength(fit_pairs) if needs_strength else 0
-    units = build_units(fit_pairs, reward.encoder, group=config.group, attributes=attributes.names)
+    n_without_strength = count_missing_strength(data.fit) if needs_strength else 0
+    units = build_units(data.fit, reward.encoder, group=config.group, attributes=attributes.names)
     units, scale = standardise_ratings(units, attributes.names)
     losses, pace = _fit(reward, units, config, attributes, out, resume, progress)
     reward.tokens_per_pack = config.tokens_per_pack
-    evaluation = evaluate_reward(reward, held_out, seed=config.seed, progress=progress) if held_out else None
-    values = {
-        **(
-            evaluation.values()
-            if evaluation
-            else dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), math.nan)
-        ),
-        "pairs_per_s": pace.pairs_per_s,
-        "unique_tokens_per_s": pace.unique_tokens_per_s,
-        "steps": pace.steps,
-        "losses": losses,
-        "train_pairs": len(fit_pairs),
-        "train_tokens": units.n_tokens,
-        "tokens_without_sharing": units.n_padded_tokens,
-        "missing_strengths": n_without_strength,
-    }
-    account = replace(data.account, entries=data.account.entries + units.entries)
-    provenance = _provenance(reward, config, account, fit_pairs, held_out)
+    evaluation = evaluate_reward(reward, data.held_out, seed=config.seed, progress=progress) if data.held_out else None
+    values = {**_values(evaluation, units, losses, pace), "missing_strengths": n_without_strength}
+    provenance = _provenance(reward, config, data)
     metrics = {name: value for name, value in values.items() if name != "losses" and _is_finite(value)}
     save_reward_model(
         reward, out, {**provenance, "metrics": metrics, "normaliser": _normaliser(evaluation), "ratings": scale}
@@ -115,41 +99,46 @@ def train(
     close_run(out)
     return Result(
         command="train",
-        findings=evaluation.findings() if evaluation else (_not_evaluated(data.pairs, config),),
-        tables=(*(evaluation.tables() if evaluation else ()), account_table(account), loss_table(losses)),
+        findings=evaluation.findings() if evaluation else (not_evaluated(data.fit, config),),
+        tables=(
+            *(evaluation.tables() if evaluation else ()),
+            *data.tables(units.entries),
+            loss_table(losses, config.log_steps),
+        ),
         values=values,
         files=(str(out),),
         provenance=provenance,
+        lead=_lead(units.n_pairs, data, evaluation),
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------- data
-def _read(source: str | Sequence[PreferencePair], config: TrainConfig) -> PairData:
-    if isinstance(source, str | Path):
-        return read_pairs(str(source), format=config.format)
-    pairs = tuple(source)
-    if not pairs:
-        raise DataError("there are no preference pairs to train on.")
-    account = Account("pairs in memory", "PreferencePair", len(pairs), len(pairs), fingerprint=fingerprint(pairs))
-    return PairData(pairs, account)
+def _values(evaluation: Evaluation | None, units: UnitSet, losses: list[float], pace: RunPace) -> dict[str, Any]:
+    measured = evaluation.values() if evaluation else dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high"), NAN)
+    return {
+        **measured,
+        "pairs_per_s": pace.pairs_per_s,
+        "unique_tokens_per_s": pace.unique_tokens_per_s,
+        "steps": pace.steps,
+        "losses": losses,
+        "train_pairs": units.n_pairs,
+        "train_tokens": units.n_tokens,
+        "tokens_without_sharing": units.n_padded_tokens,
+    }
 
 
-def _split(
-    data: PairData, config: TrainConfig, test_pairs: Sequence[PreferencePair] | None
-) -> tuple[tuple[PreferencePair, ...], tuple[PreferencePair, ...]]:
-    if test_pairs is not None:
-        return data.pairs, tuple(test_pairs)
-    if config.test_data:
-        return data.pairs, read_pairs(config.test_data, format=config.format).pairs
-    if not config.test_fraction:
-        return data.pairs, ()
-    fit, held_out = split_pairs(data.pairs, test_fraction=config.test_fraction, seed=config.seed, by=config.split_by)
-    if not fit:
-        raise DataError(
-            f"holding out {config.test_fraction:g} of the {config.split_by}s leaves no pair to train on "
-            f"({len(data.pairs)} pairs). Lower --test-fraction, or give --test-data."
-        )
-    return tuple(fit), tuple(held_out)
+def _lead(n_trained: int, data: TrainingPairs, evaluation: Evaluation | None) -> str:
+    """What was trained on what, and how well it orders pairs that it has not seen."""
+    trained = f"Trained on {n_trained:,} pairs of {data.account.source}"
+    if evaluation is None:
+        return f"{trained}; none was held out, so nothing is known of what it learned."
+    found = evaluation.overall.accuracy
+    if math.isnan(found.estimate):
+        return f"{trained}; no held-out pair has both scores and a decided label, so it could not be judged."
+    return (
+        f"{trained}; it orders {found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}] of "
+        f"{evaluation.overall.n_pairs:,} held-out pairs as labelled, the best content-blind rule "
+        f"{evaluation.overall.baseline:.1%}."
+    )
 
 
 def _name_heads(reward: RewardModel, config: TrainConfig, attributes: AttributeHeads) -> None:
@@ -307,19 +296,7 @@ def _arguments(config: TrainConfig, out: Path, steps: int) -> TrainingArguments:
     return arguments
 
 
-# ---------------------------------------------------------------------------------------------------------- evaluation
-def _not_evaluated(pairs: Sequence[PreferencePair], config: TrainConfig) -> Finding:
-    """Says that nothing was held out, and why: none asked for, or too few prompts for the share."""
-    n_prompts = len({pair.prompt_id for pair in pairs})
-    why = f"--test-fraction {config.test_fraction:g} of {n_prompts} prompts held out none"
-    return Finding(
-        code="RM101",
-        title="Accuracy beyond content-blind baselines",
-        verdict="not checked",
-        action=f"{why}; give --test-data or a larger --test-fraction",
-    )
-
-
+# ----------------------------------------------------------------------------------------------------- what is recorded
 def _normaliser(evaluation: Evaluation | None) -> dict[str, float] | None:
     """Mean and standard deviation of the rewards of held-out responses; None when nothing was held out."""
     if evaluation is None:
@@ -331,39 +308,22 @@ def _normaliser(evaluation: Evaluation | None) -> dict[str, float] | None:
     return {"mean": float(rewards.mean()), "std": float(rewards.std(ddof=1)), "n": int(rewards.size)}
 
 
-def _provenance(
-    reward: RewardModel,
-    config: TrainConfig,
-    account: Account,
-    fit_pairs: Sequence[PreferencePair],
-    held_out: Sequence[PreferencePair],
-) -> dict[str, Any]:
+def _provenance(reward: RewardModel, config: TrainConfig, data: TrainingPairs) -> dict[str, Any]:
     return {
         "model": config.model,
         "backbone": default_model_provenance(Path(reward.name)),
         "config": asdict(config),
         "seed": config.seed,
-        "data": {
-            "source": account.source,
-            "format": account.format,
-            "fingerprint": account.fingerprint,
-            "rows_read": account.rows_read,
-            "dropped": account.rows_dropped,
-            "train_pairs": len(fit_pairs),
-            "train_fingerprint": fingerprint(fit_pairs),
-            "test_pairs": len(held_out),
-            "test_fingerprint": fingerprint(held_out) if held_out else "",
-            "split_by": config.split_by,
-        },
+        "data": {**data.facts(), "split_by": config.split_by},
         "template_hash": reward.encoder.hash(),
         "versions": versions(),
     }
 
 
-def loss_table(losses: Sequence[float]) -> Table:
-    """The training loss, in at most 100 rows, each the mean over its span of steps."""
+def loss_table(losses: Sequence[float], log_steps: int = 1) -> Table:
+    """The training loss, in at most 100 rows, each the mean over its span of steps; entries are log_steps apart."""
     spans = np.array_split(np.asarray(losses, dtype=float), min(100, len(losses))) if losses else []
-    ends = np.cumsum([len(span) for span in spans]).tolist()
+    ends = (np.cumsum([len(span) for span in spans]) * log_steps).tolist()
     rows = tuple((int(end), float(span.mean())) for end, span in zip(ends, spans, strict=True))
     return Table("losses", "Training loss", ("step", "loss"), rows)
 
