@@ -23,6 +23,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.stress import findings as stress
     from karat.stress.capability import findings as capability
     from karat.stress.rl import findings as rl
+    from karat.stress.transfer import findings as transfer
     from karat.train import evaluation_findings as train
 
     return {
@@ -33,6 +34,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **stress.EXPLANATIONS,
         **capability.EXPLANATIONS,
         **rl.EXPLANATIONS,
+        **transfer.EXPLANATIONS,
         **selftest.EXPLANATIONS,
     }
 

@@ -67,6 +67,8 @@ _LABEL_LIMIT = 30
 _ROW_LIMIT = 40
 """Most rows that one figure draws; the table beside it has the others."""
 _POINT_LIMIT = 1500
+_FAINTEST, _DARKEST = 0.04, 0.6
+"""Of a cell's colour, at 0 and at 1: the number in it stays legible in light and in dark."""
 _TICK_LIMIT = 8
 """Most values that an axis of given points names."""
 
@@ -286,6 +288,46 @@ def _over_optimisation(
     return _render(table.name, draw, alt, caption if gold else "The proxy; no gold was named.", height_in=3.5)
 
 
+def hack_rates(table: Table) -> Plot | None:
+    """Hack rates by setting trained in (rows, the base first) and evaluated in, the darker the more."""
+    columns = _numbers(table, ("rate",), ("low", "high"), limit=_POINT_LIMIT)
+    if columns is None:
+        return None
+    drawn = _drawable_rows(table, ("rate",), _POINT_LIMIT)
+    keys = [(str(row[table.columns.index("trained")]), str(row[table.columns.index("evaluated")])) for row in drawn]
+    rows, places = (list(dict.fromkeys(key[side] for key in keys))[:_TICK_LIMIT] for side in (0, 1))
+    texts = [format_effect(*ends) for ends in zip(columns["rate"], columns["low"], columns["high"], strict=True)]
+
+    def draw(axes: Any) -> None:
+        for (row, place), rate, text in zip(keys, columns["rate"], texts, strict=True):
+            if row in rows and place in places:
+                at = (places.index(place), rows.index(row))
+                corner = (at[0] - 0.5, at[1] - 0.5)
+                axes.add_patch(_square(corner, alpha=_FAINTEST + (_DARKEST - _FAINTEST) * min(max(rate, 0.0), 1.0)))
+                rates, _, ends = text.partition(" ")
+                axes.text(*at, f"{rates}\n{ends}".strip(), ha="center", va="center", fontsize=8.5)
+        _label_rows(axes, rows)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.set_xticks(range(len(places)), [_label(place) for place in places])
+        axes.grid(visible=False)
+        axes.tick_params(length=0)
+        axes.spines["bottom"].set_visible(False)
+        axes.set_ylabel("trained in")
+        axes.set_xlabel("evaluated in")
+
+    spoken = [f"{_label(row)} in {_label(place)} {text}" for (row, place), text in zip(keys, texts, strict=True)]
+    alt = f"{escape_text(table.title)}: {'; '.join(spoken)}."
+    caption = "Share of responses that hack, with 95 % intervals; the first row is the policy before training."
+    return _render(table.name, draw, alt, caption, height_in=0.8 + 0.5 * len(rows), width_in=1.2 + 1.3 * len(places))
+
+
+def _square(corner: tuple[float, float], *, alpha: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, 1, 1, facecolor=_SERIES, alpha=alpha, edgecolor="none")
+
+
 def _or_least(value: float) -> float:
     return value if math.isfinite(value) else -math.inf
 
@@ -297,6 +339,7 @@ FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {
     "best_of_n": best_of_n,
     "rl_curve": under_rl,
     "capability": along_capability,
+    "transfer": hack_rates,
 }
 """Table name -> the figure drawn beside it."""
 
