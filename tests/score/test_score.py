@@ -61,6 +61,19 @@ def test_columns_that_are_named_make_pairs_of_rows(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["score_margin"] == 9
 
 
+def test_responses_that_are_cut_are_counted(tmp_path: Path) -> None:
+    class Cutting:
+        name, head_names, n_cut = "cutting", ("reward",), 0
+
+        def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+            self.n_cut += sum(len(group.responses) for group in groups)
+            return [[Score(0.0)] * len(group.responses) for group in groups]
+
+    result = karat.score(Cutting(), write(tmp_path / "pairs.jsonl", PAIRS[:1]), out=tmp_path / "out.jsonl")
+    account = next(table for table in result.tables if table.name == "account")
+    assert ("changed", "longer than the reward's --max-length: scored on what was left", 2) in account.rows
+
+
 def test_the_split_that_is_named_is_scored(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for name, text in (("train", "a"), ("test", "four")):

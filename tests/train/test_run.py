@@ -171,6 +171,32 @@ def test_killed_run_resumes_to_the_same_weights(kills: tuple[int, ...], lm: str,
         assert torch.equal(resumed[name], whole[name]), name
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"lora": 4}, {"freeze_below": 2}, {"group": True, "attributes": "help", "gradient_checkpointing": True}],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_every_way_to_train_resumes_to_the_same_weights(
+    options: dict[str, Any], lm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adapters, cached layers and attribute heads are checkpointed and taken up as the whole network is."""
+    monkeypatch.setenv("KARAT_CACHE", str(tmp_path / "cache"))
+    both = {"lr": 3e-3, "max_steps": 4, "save_steps": 2, "test_fraction": 0, **options}
+
+    def stop(stage: str, done: int, *_: object) -> None:
+        if (stage, done) == ("training", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        karat.train(toy_pairs(24), out=tmp_path / "killed", model=lm, progress=stop, **both)
+    resumed = karat.train(toy_pairs(24), out=tmp_path / "killed", model=lm, **both)
+    whole = karat.train(toy_pairs(24), out=tmp_path / "whole", model=lm, **both)
+    assert resumed.values["losses"] == whole.values["losses"]
+    for name, tensor in weights(tmp_path / "whole").items():
+        assert torch.equal(weights(tmp_path / "killed")[name], tensor), name
+
+
 def test_checkpoint_without_its_marker_is_not_trusted(lm: str, tmp_path: Path) -> None:
     """Killed while a checkpoint was being written: the one before it counts."""
     out = tmp_path / "killed"
@@ -357,6 +383,13 @@ def test_overlong_pairs_are_cut_and_counted(lm: str, tmp_path: Path) -> None:
     result = karat.train(pairs, out=tmp_path / "o", model=lm, max_length=32, test_fraction=0, max_steps=1)
     rows = next(table for table in result.tables if table.name == "account").rows
     assert ("changed", "longer than 32 tokens: oldest prompt tokens cut", 1, "12") in rows
+
+
+def test_overlong_held_out_pairs_are_counted(lm: str, tmp_path: Path) -> None:
+    held_out = [*toy_pairs(4), PreferencePair("x" * 200, "good", "bad", prompt_id="x", row=12)]
+    result = karat.train(toy_pairs(6), out=tmp_path / "o", model=lm, max_length=64, test_pairs=held_out, max_steps=1)
+    rows = next(table for table in result.tables if table.name == "account").rows
+    assert rows == (("changed", "held out, longer than 64 tokens: responses scored on what was left", 2, ""),)
 
 
 def test_freezing_too_many_layers(lm: str, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class RewardModel:
         name: what the user called it (folder or hub name).
         head_names: one per head; a single head is called "reward".
         manifest: the content of karat.json; empty for a folder that karat did not write.
+        n_cut: responses scored so far whose prompt or text the limit of length cut.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class RewardModel:
         self.head_names = tuple(head_names)
         self.manifest = dict(manifest or {})
         self.tokens_per_pack = tokens_per_pack
+        self.n_cut = 0
 
     @classmethod
     def load(
@@ -122,6 +124,7 @@ class RewardModel:
         (a template refuses it, a sequence is empty) or a score is not finite."""
         encoded = self.encoder.encode_each(groups)
         trees = [item for item in encoded if isinstance(item, Encoded)]
+        self.n_cut += sum(len(item.tree.branches) for item in trees if item.is_truncated)
         reward_BH = iter(self.score_encoded(trees))
         return [
             [self._score_of(row) for row in next(reward_BH)]

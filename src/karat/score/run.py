@@ -22,7 +22,7 @@ from karat.errors import DataError, InputError
 from karat.rewards import Group, Reward, load_reward
 from karat.rewards.groups import group_pairs
 from karat.score.config import ScoreConfig
-from karat.types import NAN, Account, Finding, Result, Score, Table, Text, Verdict
+from karat.types import NAN, Account, AccountEntry, Finding, Result, Score, Table, Text, Verdict
 from karat.worlds import pool_source
 
 MISSING_LIMIT = 0.01
@@ -98,7 +98,16 @@ def score_file(
     if not rows:
         raise DataError(f"{source} has no rows to score.")
     parts.finish()
-    return _result(name, source, kind, Path(out), config, rows, tally, stream.account())
+    cut = getattr(scorer, "n_cut", 0)  # reward models count; other rewards cut nothing
+    return _result(name, source, kind, Path(out), config, rows, tally, _with_cuts(stream.account(), cut))
+
+
+def _with_cuts(account: Account, cut: int) -> Account:
+    """The account with the responses that the limit of length cut; an earlier, stopped call that this one resumes not."""
+    if not cut:
+        return account
+    entry = AccountEntry("changed", "longer than the reward's --max-length: scored on what was left", cut, ())
+    return replace(account, entries=(*account.entries, entry))
 
 
 def _score_all(

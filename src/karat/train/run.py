@@ -29,7 +29,7 @@ from karat.train.sources import TrainingPairs, gather_pairs, not_evaluated
 from karat.train.trainer import Pace, TrainedNet, TreeTrainer
 from karat.train.trunk_cache import trunk_cache
 from karat.train.units import UnitSet, bootstrap_weights, build_units
-from karat.types import NAN, PreferencePair, Result, Table
+from karat.types import NAN, AccountEntry, PreferencePair, Result, Table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -102,7 +102,7 @@ def train(
         findings=evaluation.findings() if evaluation else (not_evaluated(data.fit, config),),
         tables=(
             *(evaluation.tables() if evaluation else ()),
-            *data.tables(units.entries),
+            *data.tables((*units.entries, *_held_out_cuts(reward))),
             loss_table(losses, config.log_steps),
         ),
         values=values,
@@ -124,6 +124,14 @@ def _values(evaluation: Evaluation | None, units: UnitSet, losses: list[float], 
         "train_tokens": units.n_tokens,
         "tokens_without_sharing": units.n_padded_tokens,
     }
+
+
+def _held_out_cuts(reward: RewardModel) -> list[AccountEntry]:
+    """What the limit of length took from held-out pairs; only the evaluation has scored with this reward so far."""
+    if not reward.n_cut:
+        return []
+    reason = f"held out, longer than {reward.encoder.policy.max_length} tokens: responses scored on what was left"
+    return [AccountEntry("changed", reason, reward.n_cut, ())]
 
 
 def _lead(n_trained: int, data: TrainingPairs, evaluation: Evaluation | None) -> str:
