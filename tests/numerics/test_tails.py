@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import genpareto
 
 from karat.errors import InputError
 from karat.numerics.tails import fit_tail
@@ -70,4 +71,45 @@ def test_a_tail_of_one_value_is_unclear() -> None:
     assert tail.verdict == "unclear"
     assert math.isnan(tail.shape)
     assert math.isnan(tail.low)
-    assert tail.n_over > 0
+    assert tail.n_over == 0  # nothing lies above the 95 % quantile
+
+
+@pytest.mark.parametrize(
+    ("shape", "draw"),
+    [
+        (0.0, lambda rng, n: rng.exponential(size=n)),
+        (0.5, lambda rng, n: rng.pareto(2, n)),
+        (-0.3, lambda rng, n: (1 - rng.uniform(size=n) ** 0.3) / 0.3),
+    ],
+    ids=["exponential", "index 2", "bounded"],
+)
+def test_the_likelihood_is_largest_at_the_estimate(shape: float, draw: object) -> None:
+    """Against a search over both parameters of the generalised Pareto law."""
+    value = draw(np.random.default_rng(3), 8000)  # type: ignore[operator]
+    tail = fit_tail(value, np.arange(8000) // 40, rng=np.random.default_rng(0), resamples=100)
+    excess = value[value > tail.threshold] - tail.threshold
+    by_search, _, _ = genpareto.fit(excess, floc=0)
+    assert tail.n_over == excess.size == 400
+    assert tail.shape == pytest.approx(by_search, abs=0.005)
+    assert tail.low < shape < tail.high
+
+
+def test_the_shape_holds_in_its_interval_as_often_as_promised() -> None:
+    rng = np.random.default_rng(4)
+    found = [fit_tail(rng.pareto(2, PROMPT.size), PROMPT, rng=rng, resamples=200) for _ in range(150)]
+    assert 0.9 <= np.mean([tail.low <= 0.5 <= tail.high for tail in found]) <= 0.99
+
+
+def test_prompts_that_go_together_widen_the_interval() -> None:
+    rng = np.random.default_rng(5)
+    alike = np.repeat(rng.pareto(3, 1600), 4)
+    own = fit_tail(alike, np.arange(6400) // 64, rng=rng, resamples=200)
+    split = fit_tail(rng.pareto(3, 6400), np.arange(6400) // 64, rng=rng, resamples=200)
+    assert own.high - own.low > 1.3 * (split.high - split.low)
+
+
+def test_a_score_with_few_values_has_no_tail() -> None:
+    rng = np.random.default_rng(6)
+    tail = fit_tail(rng.integers(0, 12, 6400).astype(float) ** 2, PROMPT[:6400], rng=rng)
+    assert tail.verdict == "unclear"
+    assert math.isnan(tail.shape)

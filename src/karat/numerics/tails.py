@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
 
 from karat.errors import InputError
 from karat.numerics.best_of_n import percentile_ends, prompt_draws
@@ -22,6 +23,10 @@ from karat.numerics.validation import cluster_codes
 
 MIN_EXCEEDANCES = 40
 """Values above the threshold below which no shape is given."""
+MIN_LEVELS = 10
+"""Different values above the threshold below which none is given: a score with few values has no tail to fit."""
+GRID = 120
+"""Values of theta above 0 that are tried, and as many below."""
 TAIL_SHARE = 0.05
 """Share of the values that counts as the tail; between 40 and 1,000 values."""
 HEAVY_SHAPE = 0.1
@@ -83,13 +88,16 @@ def fit_tail(
     n_over = min(max(math.ceil(share * value.size), MIN_EXCEEDANCES), 1000)
     if n_prompts < 2 or value.size < 4 * MIN_EXCEEDANCES or np.ptp(value) == 0:
         return Tail(*(math.nan,) * 7, 0, "unclear")
-    order = np.argsort(value)[-4 * n_over :]  # a resample's tail reaches little lower than the tail itself
-    value, code = value[order], code[order]
-    shape, hill, threshold = _shape(value, np.ones(value.size), n_over)
-    count_BP = prompt_draws(n_prompts, resamples, rng)
-    drawn_BK = np.array([_shape(value, count_P[code], n_over)[:2] for count_P in count_BP])
-    drawn_BK = drawn_BK[np.isfinite(drawn_BK[:, 0])]
-    (low, hill_low), (high, hill_high) = percentile_ends(drawn_BK, n_prompts, level=level)
+    threshold = float(np.partition(value, -n_over - 1)[-n_over - 1])
+    above = value > threshold
+    excess, code, n_over = value[above] - threshold, code[above], int(above.sum())
+    if np.unique(excess).size < MIN_LEVELS:
+        return Tail(*(math.nan,) * 6, threshold, n_over, "unclear")
+    weight_BK = np.vstack([np.ones(n_over), prompt_draws(n_prompts, resamples, rng)[:, code]])
+    shape_B, hill_B = _shapes(excess, weight_BK), _hills(excess, threshold, weight_BK)
+    shape, hill = float(shape_B[0]), float(hill_B[0])
+    low, high = _shape_ends(shape, shape_B[1:], n_over, n_prompts=n_prompts, level=level)
+    hill_low, hill_high = percentile_ends(hill_B[1:][np.isfinite(hill_B[1:])], n_prompts, level=level)
     verdict: TailVerdict = "unclear"
     if low > 0 and shape > HEAVY_SHAPE:
         verdict = "heavy"
@@ -98,21 +106,50 @@ def fit_tail(
     return Tail(shape, float(low), float(high), hill, float(hill_low), float(hill_high), threshold, n_over, verdict)
 
 
-def _shape(value: np.ndarray, weight: np.ndarray, n_over: int) -> tuple[float, float, float]:
-    """Shape by probability-weighted moments, Hill's estimate, and the threshold that leaves n_over of the weight above.
+def _shape_ends(shape: float, drawn_B: np.ndarray, n_over: int, *, n_prompts: int, level: float) -> tuple[float, float]:
+    """Student's t interval around the estimate less its bootstrap bias, with the larger of two standard errors.
 
-    With a0 the mean excess and a1 the mean of excess times (1 - F), xi = 2 - a0 / (a0 - 2 a1), for xi < 1 (Hosking &
-    Wallis 1987); Hill 1975. Values ascend; NaN where the tail has no excess, or for Hill where the threshold is not
-    positive.
+    The draws' own, which knows that responses of a prompt go together, and (1 + xi) / sqrt(k) of k independent values
+    (Smith 1987), below which a bootstrap of few excesses falls. Simulated coverage: 94 to 96 % for xi from 0 to 1/2.
     """
-    above = np.cumsum(weight[::-1])[::-1]
-    at = min(max(int(np.sum(above > n_over)), 1), value.size - 2)
-    threshold, mass = float(value[at - 1]), weight[at:]
-    excess, total = value[at:] - threshold, float(mass.sum())
-    if total <= 0 or excess[-1] <= 0:
-        return math.nan, math.nan, threshold
-    beyond = 1 - (np.cumsum(mass) - 0.5 * mass) / total
-    a0, a1 = float(mass @ excess) / total, float(mass @ (excess * beyond)) / total
-    shape = 2 - a0 / (a0 - 2 * a1) if a0 > 2 * a1 else math.nan
-    hill = float(mass @ np.log(value[at:] / threshold)) / total if threshold > 0 else math.nan
-    return shape, hill, threshold
+    drawn_B = drawn_B[np.isfinite(drawn_B)]
+    if len(drawn_B) < 2:
+        return math.nan, math.nan
+    middle = 2 * shape - float(drawn_B.mean())
+    error = max(float(drawn_B.std(ddof=1)), (1 + shape) / math.sqrt(n_over))
+    half = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) * error
+    return middle - half, middle + half
+
+
+def _shapes(excess_K: np.ndarray, weight_BK: np.ndarray) -> np.ndarray:
+    """Shape of the generalised Pareto law by maximum likelihood, for each weighting of the excesses, shape (B,).
+
+    With theta = xi / scale, the best xi for a theta is the mean of log(1 + theta excess), and the likelihood per value
+    is -log(xi / theta) - xi - 1 (Grimshaw 1993): one grid of theta serves all draws, refined by a parabola. Its error
+    is regular for xi above -1/2, where moments need xi below 1/2; xi is kept at -1 or above, where the likelihood has
+    no maximum. The threshold is the same in all draws.
+    """
+    mean, top = float(excess_K.mean()), float(excess_K.max())
+    near_end = 1 - np.geomspace(1e-6, 0.5, GRID // 2)  # of the largest excess, which is the end of a bounded law
+    down, up = np.r_[near_end, np.geomspace(0.49, 1e-4, GRID // 2)], np.geomspace(1e-4, 1e3, GRID)
+    theta_J = np.r_[-down / top, up / mean]
+    total_B1 = weight_BK.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shape_BJ = weight_BK @ np.log1p(excess_K[:, None] * theta_J) / total_B1
+        fit_BJ = np.where(shape_BJ >= -1, -np.log(shape_BJ / theta_J) - shape_BJ, -np.inf)
+        at_B = np.clip(np.argmax(fit_BJ, axis=1), 1, theta_J.size - 2)
+        rows = np.arange(len(at_B))
+        left, best, right = (fit_BJ[rows, at_B + step] for step in (-1, 0, 1))
+        step_B = 0.5 * (left - right) / (left - 2 * best + right)
+        step_B = np.where(np.isfinite(step_B), np.clip(step_B, -1, 1), 0.0)
+    toward_B = np.where(step_B < 0, -1, 1)
+    here_B, there_B = shape_BJ[rows, at_B], shape_BJ[rows, at_B + toward_B]
+    return np.asarray(here_B + np.abs(step_B) * (there_B - here_B))
+
+
+def _hills(excess_K: np.ndarray, threshold: float, weight_BK: np.ndarray) -> np.ndarray:
+    """Hill's estimate (1975), the mean of log(value / threshold), for each weighting; NaN for a threshold below 0."""
+    if threshold <= 0:
+        return np.full(len(weight_BK), math.nan)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(weight_BK @ np.log1p(excess_K / threshold) / weight_BK.sum(axis=1))
