@@ -399,13 +399,21 @@ def test_freezing_too_many_layers(lm: str, tmp_path: Path) -> None:
         karat.train(toy_pairs(), out=tmp_path / "p", model=lm, freeze_below=4)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 228160 vs 228048"),
+    ],
+    ids=["the file system's", "torch's archive writer"],
+)
 def test_full_disk_while_saving_a_checkpoint_names_the_remedy(
-    lm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, lm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from karat.train.trainer import TreeTrainer
 
     def full(self: object, *_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(TreeTrainer, "_save_optimizer_and_scheduler", full)
     with pytest.raises(ResourceError, match=r"the disk is full.*Earlier checkpoints are kept"):
@@ -413,6 +421,21 @@ def test_full_disk_while_saving_a_checkpoint_names_the_remedy(
     monkeypatch.undo()
     resumed = karat.train(toy_pairs(), out=tmp_path / "o", model=lm, **{**FAST, "max_steps": 4}, save_steps=2)
     assert resumed.values["steps"] == 4
+
+
+def test_full_disk_of_the_cache_is_met_before_it_is_filled(
+    lm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write into a mapped file on a full disk would end the process with a signal."""
+    monkeypatch.setenv("KARAT_CACHE", str(tmp_path / "cache"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(ResourceError, match=r"cannot write the cache of frozen activations.*Make room there"):
+        karat.train(toy_pairs(6), out=tmp_path / "o", model=lm, max_steps=1, test_fraction=0, freeze_below=2)
+    assert not list((tmp_path / "cache" / "trunk").iterdir())
 
 
 def test_divergence_is_an_error_not_a_number(lm: str, tmp_path: Path) -> None:

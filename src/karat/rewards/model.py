@@ -305,16 +305,24 @@ def save_reward_model(reward: RewardModel, out: Path, manifest: Mapping[str, Any
             os.replace(file, out / file.name)
         staged.rmdir()
     except Exception as error:  # safetensors wraps "no space left" in an error type that derives from Exception alone
-        if isinstance(error, OSError) or "os error" in str(error).lower() or "No space left" in str(error):
-            shutil.rmtree(staged, ignore_errors=True)
-            full_disk = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-            what = "the disk is full" if full_disk else str(error)
-            raise ResourceError(
-                f"cannot save the reward model to {out}: {what}. Checkpoints and earlier files are untouched; "
-                "make room and run the same command again: it resumes from the last checkpoint."
-            ) from error
-        raise
+        full_disk = is_full_disk(error)
+        if not (full_disk or isinstance(error, OSError) or "os error" in str(error).lower()):
+            raise
+        shutil.rmtree(staged, ignore_errors=True)
+        what = "the disk is full" if full_disk else str(error)
+        raise ResourceError(
+            f"cannot save the reward model to {out}: {what}. Checkpoints and earlier files are untouched; "
+            "make room and run the same command again: it resumes from the last checkpoint."
+        ) from error
     return full
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a failed saving says that there is no room: the system's error, safetensors' text, or torch's archive
+    writer, whose only word for it is that a position in the file is not what it should be."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        return True
+    return isinstance(error, RuntimeError) and ("inline_container" in str(error) or "PytorchStream" in str(error))
 
 
 def _write_folder(reward: RewardModel, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def score_file(
 
 
 def _with_cuts(account: Account, cut: int) -> Account:
-    """The account with the responses that the limit of length cut; an earlier, stopped call that this one resumes not."""
+    """The account with the responses that the limit of length cut in this call (not in one that it resumes)."""
     if not cut:
         return account
     entry = AccountEntry("changed", "longer than the reward's --max-length: scored on what was left", cut, ())

@@ -18,7 +18,14 @@ from karat.data import fingerprint
 from karat.errors import InputError, ResourceError
 from karat.rewards.backbone import decoder_layers, without_frozen_layers
 from karat.rewards.default_model import default_model_provenance
-from karat.rewards.model import RewardModel, load_reward_for_training, resolve_model, save_reward_model, versions
+from karat.rewards.model import (
+    RewardModel,
+    is_full_disk,
+    load_reward_for_training,
+    resolve_model,
+    save_reward_model,
+    versions,
+)
 from karat.train.attributes import AttributeHeads, choose_attributes, standardise_ratings
 from karat.train.checkpoints import CHECKPOINTS, MarkComplete, close_run, open_run
 from karat.train.config import TrainConfig
@@ -219,7 +226,7 @@ def _run(trainer: TreeTrainer, out: Path, resume: Path | None, steps: int) -> No
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     except Exception as error:  # safetensors' own error type derives from Exception alone
-        if "No space left" in str(error) or getattr(error, "errno", None) == 28:
+        if is_full_disk(error):
             raise ResourceError(
                 f"the disk is full: a checkpoint could not be written to {out / CHECKPOINTS}. Earlier checkpoints are "
                 "kept; make room and run the same command again to resume."

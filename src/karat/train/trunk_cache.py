@@ -64,6 +64,7 @@ def trunk_cache(
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(folder, int(offsets[-1]) * width * np.dtype(numpy_dtype).itemsize)
         out_ND = np.lib.format.open_memmap(staged, mode="w+", dtype=numpy_dtype, shape=(int(offsets[-1]), width))
+        _reserve(staged)
         _fill(net, trees, layer, tokens_per_pack, out_ND, progress)
         out_ND.flush()
         del out_ND
@@ -116,6 +117,13 @@ def _check_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise OSError(errno.ENOSPC, f"{wanted / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")
+
+
+def _reserve(file: Path) -> None:
+    """Take the blocks of the file now: a mapped file that meets a full disk later ends the process with a signal."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def _prune(folder: Path, keep: Path) -> None:
