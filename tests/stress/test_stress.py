@@ -211,40 +211,6 @@ def test_json_and_report_by_the_command(tmp_path: Path) -> None:
     assert "<svg" in page
 
 
-def test_ensembles_are_compared_where_members_are_named() -> None:
-    rng = np.random.default_rng(2)
-    pool = rows(honest, n_prompts=80)
-    for row in pool:
-        for name in ("rm", "b", "c"):
-            row[name] = row["truth"] + 0.7 * rng.standard_t(2)
-    result = karat.stress(pool, proxy="rm", gold="truth", members="b, c")
-    table = next(table for table in result.tables if table.name == "mitigations")
-    assert result.values["mitigations"]["worst member"] > result.values["mitigations"]["proxy"] + 0.5
-    best = {row[0] for row in table.rows if row[-1]}
-    assert "proxy" not in best
-    assert table.rows[0][0] in best
-    alone = karat.stress(pool, proxy="rm", gold="truth")
-    assert set(alone.values["mitigations"]) == {"proxy", "proxy less its length trend", "proxy clipped at 95 %"}
-    assert alone.values["mitigations"]["proxy"] == pytest.approx(alone.values["gold_gain"][-1])
-
-
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [("rm", "'rm' is the proxy"), ("b,b", "'b' is the proxy, the gold or named twice"), ("nope", "named as member")],
-)
-def test_wrong_members_are_named(members: str, message: str) -> None:
-    pool = [{**row, "b": 1.0} for row in rows(honest, n_prompts=3, size=4)]
-    with pytest.raises((DataError, InputError)) as caught:
-        karat.stress(pool, proxy="rm", gold="truth", members=members)
-    assert message in str(caught.value)
-
-
-def test_a_constant_member_is_refused_by_name() -> None:
-    pool = [{**row, "b": 1.0} for row in rows(honest, n_prompts=3, size=4)]
-    with pytest.raises(InputError, match="'b' is equal for all responses of every prompt"):
-        karat.stress(pool, proxy="rm", gold="truth", members="b")
-
-
 def test_the_figure_without_a_gold_shows_the_proxy_alone() -> None:
     from karat.report.html import render_html
 

@@ -21,6 +21,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.score import run as score
     from karat.selftest import run as selftest
     from karat.stress import findings as stress
+    from karat.stress import mitigation_findings as mitigations
     from karat.stress.capability import findings as capability
     from karat.stress.rl import findings as rl
     from karat.stress.transfer import findings as transfer
@@ -32,6 +33,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **pool.EXPLANATIONS,
         **score.EXPLANATIONS,
         **stress.EXPLANATIONS,
+        **mitigations.EXPLANATIONS,
         **capability.EXPLANATIONS,
         **rl.EXPLANATIONS,
         **transfer.EXPLANATIONS,

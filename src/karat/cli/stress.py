@@ -16,7 +16,7 @@ def stress(
     ctx: typer.Context,
     pool: Annotated[str, typer.Argument(metavar="POOL", help="Responses, one a row, with score columns.")],
     config: Annotated[StressConfig, "Columns"],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for report.html and result.json.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report and --export.")] = Path(
         "karat-report"
     ),
     *,
@@ -26,13 +26,14 @@ def stress(
 
     Takes samples of the policy with a proxy column and, where there is one, a gold column. Gives the proxy and the gold
     at best of n for every n at once, where the gold peaks, how far is certified without a curve, whether the error's
-    tail is heavy, and what the choice inflates.
+    tail is heavy, what the choice inflates, and which mitigations cost less gold at equal KL. With --export one of them
+    is written as a reward.
     """
     with verb_at_work(shared) as progress:
         from karat.report.files import prepare_folder, write_report
         from karat.stress import stress as run_stress
 
         prepare_folder(out)
-        result = with_command_line(run_stress(pool, config=config, progress=progress), ctx.obj)
+        result = with_command_line(run_stress(pool, out=out, config=config, progress=progress), ctx.obj)
         result = write_report(result, out)
     finish(result, shared)

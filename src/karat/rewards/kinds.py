@@ -1,4 +1,4 @@
-"""Naming a reward on the command line: folder or hub name, module:function, builtin:NAME, ensemble:A,B."""
+"""Naming a reward on the command line: folder or hub name, module:function, builtin:NAME, ensemble:A,B, average:A,B."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
     """The reward that a text names.
 
     Args:
-        spec: a folder or hub name of a sequence-classification model, a karat folder, `module:function` (called as TRL
-            calls reward functions), `builtin:NAME` (see BUILTINS), or `ensemble:A,B,...` of any of these.
+        spec: a folder or hub name of a sequence-classification model, a karat folder (a reward model, or what
+            `karat stress --export` wrote), `module:function` (called as TRL calls reward functions), `builtin:NAME`
+            (see BUILTINS), `ensemble:A,B,...` of any of these, or `average:A,B,...`: one model with the mean of the
+            weights of several.
         max_length: tokens; 0: the reward's own limit. Only reward models use it.
         tokens_per_pack: most tokens in one forward pass. Only reward models use it.
     Raises: InputError: the text names nothing; its kin for what it names.
@@ -37,6 +39,11 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
             [load_reward(member, max_length=max_length, tokens_per_pack=tokens_per_pack) for member in members],
             name=spec,
         )
+    if spec.startswith("average:"):
+        from karat.rewards.average import load_average
+
+        paths = [part.strip() for part in spec.removeprefix("average:").split(",") if part.strip()]
+        return load_average(paths, name=spec, max_length=max_length, tokens_per_pack=tokens_per_pack)
     if spec.startswith("builtin:"):
         name = spec.removeprefix("builtin:")
         if name not in BUILTINS:
@@ -46,6 +53,10 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
         raise InputError(f"{spec}: rewards over HTTP are not supported. Name the folder that the server serves.")
     if ":" in spec and not Path(spec).exists():
         return FunctionReward(spec, _import_function(spec))
+    from karat.rewards.mitigated import MitigatedReward, is_mitigated
+
+    if is_mitigated(spec):
+        return MitigatedReward.load(spec, max_length=max_length, tokens_per_pack=tokens_per_pack)
     from karat.rewards.model import RewardModel, resolve_model
 
     return RewardModel.load(resolve_model(spec), max_length=max_length, tokens_per_pack=tokens_per_pack)

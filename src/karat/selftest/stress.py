@@ -29,10 +29,8 @@ from karat.numerics.divergence import best_of_n_chi2_bound
 from karat.numerics.goodhart import certified_gain, locate_peak, reference_correlation, within_prompt_sd
 from karat.numerics.tails import fit_tail
 from karat.selftest.planted import PlantedRow
-from karat.stress.mitigations import compare_rules
 
 PROMPTS, RESPONSES, RESAMPLES = 100, 64, 400
-BETTER_ERROR = 0.771
 CHECKED_N = np.array([2, 4, 8, 16, 32, 64])
 N = np.arange(1, RESPONSES + 1)
 
@@ -48,8 +46,6 @@ TITLES = {
     "SE314": "The gain is real: false finding",
     "SE321": "Heavy tail: alarm",
     "SE322": "Heavy tail: false alarm",
-    "SE331": "A mitigation worth 0.2 SD is ranked above the proxy",
-    "SE332": "A mitigation worth nothing is told from the proxy",
 }
 """What each row promises."""
 
@@ -97,28 +93,6 @@ class Outcome:
     is_beyond: bool
     """Whether the certified n lies beyond the true peak."""
     tail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Whether a better rule came out above the plain proxy, and an equal one as different from it."""
-
-    ranks_better: bool
-    tells_equal: bool
-
-
-def rank(rng: np.random.Generator) -> Ranking:
-    """Three scores of one gold. A normal error of SD e leaves 2.354 / sqrt(1 + e^2) of the gold at best of 64: the
-    proxy's is 1, that of "better" 0.771, worth 0.2 SD more, that of "equal" 1 again."""
-    shape = (PROMPTS, RESPONSES)
-    gold = rng.standard_normal(shape)
-    error = {"proxy": 1.0, "better": BETTER_ERROR, "equal": 1.0}
-    score = {name: (gold + sd * rng.standard_normal(shape)).ravel() for name, sd in error.items()}
-    prompt = np.repeat(np.arange(PROMPTS), RESPONSES)
-    count_BP = prompt_draws(PROMPTS, RESAMPLES, rng)
-    found = {m.rule: m for m in compare_rules(score, gold.ravel(), prompt, max_n=RESPONSES, count_BP=count_BP)}
-    equal = found["equal"].difference
-    return Ranking(found["better"].difference.estimate > 0, not equal.low <= 0 <= equal.high)
 
 
 def matrix_of(scores: Scores) -> PoolMatrix:
@@ -173,8 +147,6 @@ def stress_rows(replications: int, seed: int, progress: Callable[..., None] | No
         rng = np.random.default_rng([seed, number])
         truth_N = true_curve(world, rng)
         found[world] = [replicate(world, truth_N, rng) for _ in range(replications)]
-    rng = np.random.default_rng([seed, len(WORLDS)])
-    ranked = [rank(rng) for _ in range(replications)]
     covered = np.stack([o.covered for world in ("noise", "heavy", "hack") for o in found[world]])
 
     def count(world: str, happened: Callable[[Outcome], bool]) -> dict[str, int]:
@@ -225,13 +197,5 @@ def stress_rows(replications: int, seed: int, progress: Callable[..., None] | No
         row(
             code="SE322", title=TITLES["SE322"], planted="noise: normal error",
             **count("noise", lambda o: o.tail == "heavy"), least=0.0, most=0.05,
-        ),
-        row(
-            code="SE331", title=TITLES["SE331"], planted="error 0.771 against 1: 0.2 SD at n = 64",
-            hits=sum(r.ranks_better for r in ranked), n=replications, least=0.95, most=1.0,
-        ),
-        row(
-            code="SE332", title=TITLES["SE332"], planted="equal errors", hits=sum(r.tells_equal for r in ranked),
-            n=replications, least=0.0, most=0.05,
         ),
     ]  # fmt: skip

@@ -43,7 +43,6 @@ from karat.numerics.goodhart import (
 from karat.numerics.intervals import UNDEFINED, Interval, cluster_bootstrap
 from karat.numerics.tails import Tail, fit_tail
 from karat.stress.config import StressConfig
-from karat.stress.mitigations import Mitigation, pool_mitigations
 from karat.stress.pool import StressPool
 
 CERTIFIED_CONFIDENCE = 0.95
@@ -121,7 +120,6 @@ class Stressed:
     proxy_tail: Tail
     gold: GoldSide | None
     inflation: tuple[Inflation, ...]
-    mitigations: tuple[Mitigation, ...]
 
 
 def shown_n(max_n: int, peak: Peak | None) -> np.ndarray:
@@ -155,7 +153,6 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
         proxy_tail=_tail(matrix, matrix.proxy_PG, rng),
         gold=gold,
         inflation=_inflation(pool, gold, rng),
-        mitigations=pool_mitigations(pool, count_BP) if gold and gold.is_complete else (),
     )
 
 

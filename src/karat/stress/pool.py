@@ -43,6 +43,8 @@ class StressPool:
     prompts: tuple[str, ...]
     responses: tuple[str, ...]
     rows: tuple[int, ...]
+    records: tuple[PoolRow, ...]
+    """As they were read."""
     member_RM: np.ndarray
     """Scores of the proxy and of its fellow members, by response as it was read; NaN where missing."""
     member_names: tuple[str, ...]
@@ -93,6 +95,7 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
         prompts=tuple(plain_text(record.prompt) or record.prompt_id for record in records),
         responses=texts,
         rows=tuple(record.row for record in records),
+        records=tuple(records),
         member_RM=member_RM,
         member_names=(config.proxy, *members),
         n_missing_proxy=int(np.isnan(proxy_R).sum()),

@@ -21,7 +21,7 @@ LABEL_COUNTS = (100, 300, 1000, 3000, 10_000)
 
 def tables_of(pool: StressPool, found: Stressed, names: tuple[str, str]) -> tuple[Table, ...]:
     """Curves, fits, the label plan, inflation."""
-    made = [_curve_table(pool, found, names), _mitigation_table(pool, found), _inflation_table(pool, found)]
+    made = [_curve_table(pool, found, names), _inflation_table(pool, found)]
     if found.gold:
         made += [_hedge_table(found.gold), _fit_table(found), _label_table(found)]
     return tuple(table for table in made if table.rows)
@@ -73,26 +73,6 @@ def _inflation_table(pool: StressPool, found: Stressed) -> Table:
         f"Growth at best of {pool.max_n}, in the feature's standard deviations within prompts; correlation with proxy."
     )
     return Table("inflation", "What optimisation inflates", columns, rows, note)
-
-
-def _mitigation_table(pool: StressPool, found: Stressed) -> Table:
-    columns = (
-        "rule", "gold", "gold_low", "gold_high", "less_proxy", "less_proxy_low", "less_proxy_high", "best_n",
-        "best_gold", "among_best",
-    )  # fmt: skip
-    rows = tuple(
-        (
-            entry.rule, entry.gold.estimate, entry.gold.low, entry.gold.high, entry.difference.estimate,
-            entry.difference.low, entry.difference.high, entry.best_n, entry.best_gold, entry.is_among_best,
-        )
-        for entry in found.mitigations
-    )  # fmt: skip
-    note = (
-        f"Gold gained at best of {pool.max_n} by each rule, in gold SDs, and less that of the plain proxy (paired). "
-        "among_best: no clear difference from the best rule, at 5 % over all comparisons. best_n: where the rule's own "
-        "curve is highest. Clipping makes ties, which choose at random: it presses less at the same n."
-    )
-    return Table("mitigations", "Mitigations at equal pressure", columns, rows, note)
 
 
 def _hedge_table(gold: GoldSide) -> Table:
@@ -194,7 +174,6 @@ def values_of(pool: StressPool, found: Stressed) -> dict[str, Any]:
         "certified_n": gold.certified_n if gold else NAN,
         "certified_gain": float(gold.certified_N[gold.certified_n - 1]) if gold and gold.certified_n > 1 else 0.0
         if gold else NAN,
-        "mitigations": {entry.rule: entry.gold.estimate for entry in found.mitigations},
         **_tail_values("proxy_tail", found.proxy_tail),
         **(_tail_values("error_tail", gold.error_tail) if gold else {}),
         "proxy_sd": found.proxy_sd,
