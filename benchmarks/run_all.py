@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other, each in a process of its own. Takes about two hours on two cores."""
+"""Every benchmark, one after the other, each in a process of its own. Takes about three hours on two cores."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 RUNS = (
     "token_trees.py efficiency",
     "token_trees.py flat",
+    "token_trees.py pairs",
     "token_trees.py scoring",
     "train_vs_trl.py --pairs 8",
     "train_vs_trl.py --pairs 8 --trl-checkpointing",
     "train_vs_trl.py --pairs 2",
+    "train_vs_trl.py --pairs 16 --steps 4 --max-length 256",
+    "train_vs_trl.py --pairs 32 --steps 3 --max-length 128",
     "train_vs_trl.py --pairs 16 --steps 2 --rounds 1 --trl-checkpointing",
     "train_vs_trl.py --pairs 32 --steps 2 --rounds 1 --trl-checkpointing",
     "quality.py hh --seeds 0 1 2",

@@ -5,11 +5,14 @@ efficiency   useful multiply-adds of a forward pass per second, over the float32
              scores and sums for the (query, key) pairs that the mask allows; nothing masked is counted.
 flat         seconds per unique token, forward and backward: the same 93 pairs, 20k tokens, in steps of about 1k to
              20k tokens (packs of 4,096).
+pairs        the same over whole trainings of 200 to 2,000 pairs, one pass in steps of 8 pairs cut to 256 tokens:
+             seconds per unique token of the steps, and of everything from reading to saving.
 scoring      G = 1 .. 64 responses to each prompt: karat's trees against transformers' own padded forward (right
              padding, sdpa, sorted by length), same weights, same scores to 1e-4.
 
 python benchmarks/token_trees.py efficiency
 python benchmarks/token_trees.py flat
+python benchmarks/token_trees.py pairs                       about 45 minutes; --sizes 200 2000 takes 25
 python benchmarks/token_trees.py scoring
 """
 
@@ -17,13 +20,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+import karat
 from common import hh_file, matmul_gflops, write_results
 from karat.data import read_pairs
 from karat.rewards.default_model import default_model_path
@@ -32,6 +39,7 @@ from karat.rewards.tree import TokenTree, TreePack, pack_trees, plan_packs
 from karat.types import TOKENS_PER_PACK
 
 PADDED_BATCH = 16
+PAIRS_MAX_LENGTH = 256
 
 
 def load() -> RewardModel:
@@ -132,6 +140,32 @@ def flat() -> None:
     write_results("flat", {"largest over smallest": max(costs) / min(costs)}, rows)
 
 
+def pairs_flat(sizes: Sequence[int]) -> None:
+    """Whole trainings of different size; each is a run of `karat.train` without evaluation."""
+    pairs = read_pairs(str(hh_file())).pairs
+    if max(sizes) > len(pairs):
+        sys.exit(f"--sizes {max(sizes)}: the file has {len(pairs)} pairs.")
+    rows = []
+    for n in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            values = karat.train(
+                pairs[:n], out=Path(folder) / "rm", max_length=PAIRS_MAX_LENGTH, test_fraction=0, save_steps=100_000
+            ).values
+            seconds = time.perf_counter() - began
+        rows.append(
+            {
+                "pairs": n,
+                "tokens": values["train_tokens"],
+                "ms per unique token, steps": 1e3 / values["unique_tokens_per_s"],
+                "ms per unique token, all": 1e3 * seconds / values["train_tokens"],
+            }
+        )
+        print(rows[-1], flush=True)
+    costs = [row["ms per unique token, steps"] for row in rows]
+    write_results("flat_pairs", {"largest over smallest": max(costs) / min(costs)}, rows)
+
+
 def padded_scores(model: Any, tokenizer: Any, sequences: list[list[int]], order: list[int]) -> np.ndarray:
     """transformers' own scoring, batches of 16 in the given order, right-padded, sdpa."""
     out = np.empty(len(sequences))
@@ -199,11 +233,14 @@ def scoring(prompts: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["efficiency", "flat", "scoring"])
+    parser.add_argument("what", choices=["efficiency", "flat", "pairs", "scoring"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[200, 500, 1000, 2000], help="pairs of the trainings")
     parser.add_argument("--prompts", type=int, default=3, help="prompts in the scoring pool")
     arguments = parser.parse_args()
     if arguments.what == "scoring":
         scoring(arguments.prompts)
+    elif arguments.what == "pairs":
+        pairs_flat(arguments.sizes)
     else:
         {"efficiency": efficiency, "flat": flat}[arguments.what]()
 

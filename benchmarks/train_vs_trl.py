@@ -11,6 +11,8 @@ work that padding and repeating prompts adds. share of the token ratio = (TRL's 
 
     python benchmarks/train_vs_trl.py --pairs 8 --steps 8 --rounds 2
     python benchmarks/train_vs_trl.py --pairs 8 --steps 8 --rounds 2 --trl-checkpointing   TRL's own default
+    python benchmarks/train_vs_trl.py --pairs 16 --steps 4 --max-length 256                no checkpointing in 24 GB
+    python benchmarks/train_vs_trl.py --pairs 32 --steps 3 --max-length 128
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ from karat.types import TOKENS_PER_PACK
 
 LR = 2e-5
 MAX_LENGTH = 512
-"""Tokens. Without checkpointing TRL needs about 1.8 MB a padded token: longer pairs, 8 a step, do not fit 24 GB."""
+"""Tokens. Without checkpointing TRL needs about 1.8 MB a padded token, and a step of N pairs has up to 2 N times this
+many: 24 GB hold 8 pairs of 512, 16 of 256 or 32 of 128."""
 
 
 class StepTimes(TrainerCallback):
@@ -73,15 +76,15 @@ def common_arguments(folder: str, pairs: int, steps: int) -> dict[str, Any]:
     }
 
 
-def load_trees(count: int) -> tuple[Any, list[Any]]:
-    """The default model ready for trees, and the first `count` pairs of a fixed shuffle as training units."""
+def load_trees(count: int, max_length: int) -> tuple[Any, list[Any]]:
+    """The default model ready for trees, and the first `count` pairs of a fixed shuffle, cut, as training units."""
     from karat.data import read_pairs
     from karat.rewards.default_model import default_model_path
     from karat.rewards.model import load_reward_for_training
     from karat.train.units import build_units
 
     reward = load_reward_for_training(
-        str(default_model_path()), n_heads=1, max_length=MAX_LENGTH, dtype=torch.float32, seed=0
+        str(default_model_path()), n_heads=1, max_length=max_length, dtype=torch.float32, seed=0
     )
     pairs = read_pairs(str(hh_file())).pairs
     order = np.random.default_rng(0).permutation(len(pairs))[:count]
@@ -96,7 +99,7 @@ def run_karat(arguments: argparse.Namespace) -> dict[str, Any]:
     from karat.train.trainer import TrainedNet, TreeTrainer
     from karat.train.units import bootstrap_weights
 
-    reward, units = load_trees(arguments.pairs * arguments.steps)
+    reward, units = load_trees(arguments.pairs * arguments.steps, arguments.max_length)
     times = StepTimes()
     with tempfile.TemporaryDirectory() as folder:
         trainer = TreeTrainer(
@@ -121,7 +124,7 @@ def run_trl(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from karat.rewards.default_model import default_model_path
 
-    reward, units = load_trees(arguments.pairs * arguments.steps)
+    reward, units = load_trees(arguments.pairs * arguments.steps, arguments.max_length)
     model = AutoModelForSequenceClassification.from_pretrained(default_model_path(), num_labels=1, dtype=torch.float32)
     model.score.weight.data.copy_(reward.net.head.weight.detach())
     tokenizer = reward.encoder.tokenizer  # its pad token is not EOS, so TRL reads the same token
@@ -155,9 +158,9 @@ def measured(times: StepTimes, trainer: Any) -> dict[str, Any]:
     }
 
 
-def token_counts(pairs: int, steps: int) -> tuple[int, int]:
+def token_counts(pairs: int, steps: int, max_length: int) -> tuple[int, int]:
     """Padded tokens of TRL's batches and unique tokens of karat's trees, without the first (uncounted) step."""
-    _, units = load_trees(pairs * steps)
+    _, units = load_trees(pairs * steps, max_length)
     padded = unique = 0
     for start in range(pairs, len(units), pairs):
         batch = [unit.tree for unit in units[start : start + pairs]]
@@ -171,7 +174,7 @@ def child(which: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("r", suffix=".json") as out:
         command = [sys.executable, __file__, "--child", which, "--out", out.name]
         command += ["--pairs", str(arguments.pairs), "--steps", str(arguments.steps)]
-        command += ["--tokens-per-pack", str(arguments.tokens_per_pack)]
+        command += ["--tokens-per-pack", str(arguments.tokens_per_pack), "--max-length", str(arguments.max_length)]
         command += ["--trl-checkpointing"] if arguments.trl_checkpointing else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -185,6 +188,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8, help="pairs a step")
     parser.add_argument("--steps", type=int, default=6, help="steps a process, the first uncounted")
     parser.add_argument("--rounds", type=int, default=2, help="processes of each trainer, alternating")
+    parser.add_argument("--max-length", type=int, default=MAX_LENGTH, help="tokens that pairs are cut to")
     parser.add_argument("--tokens-per-pack", type=int, default=TOKENS_PER_PACK)
     parser.add_argument("--trl-checkpointing", action="store_true", help="TRL's default: recompute activations")
     parser.add_argument("--child", choices=["karat", "trl"], help=argparse.SUPPRESS)
@@ -195,7 +199,7 @@ def main() -> None:
         Path(arguments.out).write_text(json.dumps(result))
         return
 
-    padded, unique = token_counts(arguments.pairs, arguments.steps)
+    padded, unique = token_counts(arguments.pairs, arguments.steps, arguments.max_length)
     runs: dict[str, list[dict[str, Any]]] = {"karat": [], "trl": []}
     for _ in range(arguments.rounds):
         for which in ("karat", "trl"):
@@ -207,6 +211,7 @@ def main() -> None:
     speedup, ratio = statistics.median(speedups), padded / unique
     row = {
         "pairs a step": arguments.pairs,
+        "cut to tokens": arguments.max_length,
         "TRL checkpointing": "on" if arguments.trl_checkpointing else "off",
         "TRL pairs/s": pairs / statistics.median(seconds["trl"]),
         "karat pairs/s": pairs / statistics.median(seconds["karat"]),
@@ -217,7 +222,8 @@ def main() -> None:
         "TRL peak GB": max(run["peak_gb"] for run in runs["trl"]),
         "karat peak GB": max(run["peak_gb"] for run in runs["karat"]),
     }
-    suffix = "_trl_checkpointing" if arguments.trl_checkpointing else ""
+    suffix = f"_cut_{arguments.max_length}" if arguments.max_length != MAX_LENGTH else ""
+    suffix += "_trl_checkpointing" if arguments.trl_checkpointing else ""
     write_results(
         f"train_vs_trl_{arguments.pairs}{suffix}",
         {
