@@ -17,6 +17,7 @@ from karat.rewards import load_reward
 from karat.stress.rl import RlConfig
 from karat.stress.rl.findings import findings_of, lead_of, measure
 from karat.stress.rl.rollouts import Checkpoint, with_known
+from karat.stress.rl.stopping import has_fallen, has_fallen_twice
 from karat.stress.rl.training import RewardTally, neutral_where_missing
 from karat.types import Result
 from karat.worlds import words
@@ -188,6 +189,29 @@ def test_noise_alone_is_no_peak_and_no_fall() -> None:
         measure(checkpoints(planted([0.0] * 6, seed=seed)), config, "", (1, 0.0)).drop.low > 0 for seed in range(40)
     ]
     assert sum(told) <= 4
+
+
+def test_a_fall_counts_when_it_is_seen_twice() -> None:
+    rng = np.random.default_rng(0)
+    gold_PK = np.array([0.0, 1.0, 0.9, 0.2, 0.1]) + 0.3 * rng.standard_normal((40, 5))
+    assert [has_fallen(gold_PK[:, : k + 1]) for k in range(5)] == [False, False, False, True, True]
+    assert [has_fallen_twice(gold_PK[:, : k + 1]) for k in range(5)] == [False, False, False, False, True]
+    gold_PK[7, 2] = np.nan  # left out: 39 prompts tell the same
+    assert has_fallen_twice(gold_PK)
+    assert not has_fallen_twice(np.full((40, 5), np.nan))
+
+
+def test_witnesses_are_those_whose_proxy_is_furthest_above_their_gold_in_deviations_of_their_own() -> None:
+    points = checkpoints(planted([0, 1, -1], n_prompts=40, size=4))
+    points[0].proxy_PG[:] *= 100  # a hundred times the gold's unit, as characters are
+    last = points[-1]
+    last.proxy_PG[:], last.gold_PG[:] = 0.0, 0.0
+    last.proxy_PG[:4, 1] = 900, 800, 700, 600
+    last.gold_PG[0, 1] = 12.0  # the highest proxy of all, and better than it says
+    config = RlConfig(proxy="p", gold="g", resamples=100)
+    found = findings_of(measure(points, config, "", (1, 0.0)), config, RewardTally(1, 0))[0]
+    assert found.verdict == "problem"
+    assert [text.split(",")[0] for text in found.witnesses] == ["proxy 800", "proxy 700", "proxy 600"]
 
 
 def test_prompts_without_gold_are_left_out_and_counted() -> None:

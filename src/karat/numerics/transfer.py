@@ -4,11 +4,11 @@ Axes: S training runs of one setting, P prompts (of all settings), C cells of th
 
 A rate is a mean over the training runs, each counted once; its error has two sources, the prompts, which all runs
 share, and the runs. Each gets Student's quantile of its own units, and the squares are added (what is left over is
-counted twice: it errs to the wide side): few runs that differ make a wide interval. With one run the interval is of that
-run alone.
+counted twice: it errs to the wide side): few runs that differ make a wide interval. With one run the interval is of
+that run alone.
 
-Sources: Wilson 1927 at the effective sample size of Korn & Graubard 1998; differences from the two intervals' own halves
-after Newcombe 1998 and Zou & Donner 2008.
+Sources: Wilson 1927 at the effective sample size of Korn & Graubard 1998; differences from the two intervals' own
+halves after Newcombe 1998 and Zou & Donner 2008.
 """
 
 from __future__ import annotations

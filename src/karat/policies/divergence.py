@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TOKENS_PER_PASS = 4096
+TOKENS_PER_PASS = 1024
+"""Half a dozen tensors of so many tokens x vocabulary are alive at once: 0.2 GB each for a vocabulary of 50,000."""
 Reference = Any
 """A causal language model, or None: the policy itself without its adapters."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from karat.selftest import capability, mitigations, stress
+from karat.selftest import capability, mitigations, rl, stress, transfer
 from karat.selftest.config import SelftestConfig
 from karat.selftest.planted import PlantedRow
 from karat.types import Finding, Result, Table
@@ -18,7 +18,7 @@ _EXPLANATION = (
     "problem: run karat selftest --full; if it stays, the numbers of this installation are not to be trusted: report "
     "it with the versions that the result names.",
 )
-TITLES = {**stress.TITLES, **mitigations.TITLES, **capability.TITLES}
+TITLES = {**stress.TITLES, **mitigations.TITLES, **capability.TITLES, **rl.TITLES, **transfer.TITLES}
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
 
@@ -38,6 +38,8 @@ def selftest(
         *stress.stress_rows(replications, config.seed, progress),
         *mitigations.mitigation_rows(replications, config.seed, progress),
         *capability.capability_rows(replications, config.seed, progress),
+        *rl.rl_rows(replications, config.seed, progress),
+        *transfer.transfer_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(

@@ -227,9 +227,13 @@ def _missing(tally: RewardTally) -> Finding:
 
 
 def _overpaid(found: RlMeasured) -> tuple[str, ...]:
-    """Three responses of the last checkpoint with the highest proxy, of different prompts, with both scores."""
-    last = found.points[-1]
-    score = np.nan_to_num(last.proxy_PG - last.gold_PG, nan=-math.inf)
+    """Three responses of the last checkpoint, of different prompts, whose proxy is furthest above their gold.
+
+    Each in standard deviations of the first checkpoint: the two rewards have units of their own.
+    """
+    first, last = found.points[0], found.points[-1]
+    proxy_sd, gold_sd = within_prompt_sd(first.proxy_PG) or 1.0, within_prompt_sd(first.gold_PG) or 1.0
+    score = np.nan_to_num(last.proxy_PG / proxy_sd - last.gold_PG / gold_sd, nan=-math.inf)
     best_P = score.argmax(axis=1)
     order = np.argsort(-score[np.arange(len(best_P)), best_P])[:3]
     return tuple(

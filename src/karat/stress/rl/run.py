@@ -15,20 +15,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from karat.data.account import account_table
 from karat.data.prompts import read_prompts
 from karat.data.records import plain, prompt_hash, user
 from karat.errors import InputError, ResourceError
 from karat.numerics.best_of_n import best_of_n_by_prompt, pool_matrix
 from karat.numerics.divergence import best_of_n_divergence
-from karat.numerics.goodhart import certified_gain, cross_fitted_difference, reference_correlation, within_prompt_sd
+from karat.numerics.goodhart import certified_gain, reference_correlation, within_prompt_sd
 from karat.policies import Policy, SamplingConfig
 from karat.rewards import Reward, load_reward
 from karat.rewards.model import resolve_model
 from karat.stress.rl.config import RlConfig
 from karat.stress.rl.findings import RlMeasured, findings_of, lead_of, measure, tables_of, values_of
 from karat.stress.rl.rollouts import Checkpoint, Evaluator, with_known
+from karat.stress.rl.stopping import has_fallen_twice
 from karat.stress.rl.training import RewardTally, train_policy
-from karat.types import Result, Text
+from karat.types import Account, Result, Text
 from karat.worlds import words
 
 Progress = Callable[..., None]
@@ -40,10 +42,12 @@ ROLLOUTS, POLICY = "rollouts.jsonl", "policy"
 class _Task:
     """What is trained on what."""
 
+    policy: Policy
     path: str
-    name: str
     train: tuple[Text, ...]
     held_out: tuple[Text, ...]
+    account: Account | None = None
+    """Of the prompts that were read; None for the built-in ones."""
 
 
 def rl(
@@ -69,10 +73,9 @@ def rl(
     config = replace(config or RlConfig(), **options)
     task, config = _task(policy, prompts, config)
     proxy, gold = load_reward(config.proxy), load_reward(config.gold) if config.gold else None
-    model = Policy.load(task.path, name=task.name, dtype=getattr(torch, config.dtype))
-    watch = _Watch(model, task, proxy, gold, config, Path(out) if out else None, progress)
-    tally = train_policy(model, task.train, proxy, config, on_step=watch)
-    files = watch.finish(model)
+    watch = _Watch(task, proxy, gold, config, Path(out) if out else None, progress)
+    tally = train_policy(task.policy, task.train, proxy, config, on_step=watch)
+    files = watch.finish(task.policy)
     found = measure(watch.points, config, watch.stopped, watch.certified)
     return _result(task, config, found, tally, files)
 
@@ -93,10 +96,9 @@ def _task(policy: str, prompts: Any, config: RlConfig) -> tuple[_Task, RlConfig]
             lr=config.lr or BUILTIN_LR,
             max_new_tokens=config.max_new_tokens or words.MAX_WORDS,
         )
-        return _Task(
-            str(words.POLICY), f"built-in words world, {config.setting} judge",
-            tuple(asked[: words.TRAIN_PROMPTS]), tuple(held_out),
-        ), config  # fmt: skip
+        path = str(words.POLICY)
+        model = _load(path, f"built-in words world, {config.setting} judge", config)
+        return _Task(model, path, tuple(asked[: words.TRAIN_PROMPTS]), tuple(held_out)), config
     if prompts is None:
         raise InputError(f"no prompts for {policy}: give a file of rows with a prompt each.")
     if not config.proxy:
@@ -108,14 +110,20 @@ def _task(policy: str, prompts: Any, config: RlConfig) -> tuple[_Task, RlConfig]
             "to train on. Lower --eval-prompts, or give more prompts."
         )
     path = resolve_model(policy)
-    has_template = Policy.load(path).has_template if any(isinstance(p.prompt, str) for p in data.prompts) else True
+    model = _load(path, policy, config)
     texts = [
-        user(item.prompt) if has_template and isinstance(item.prompt, str) else item.prompt for item in data.prompts
+        user(item.prompt) if model.has_template and isinstance(item.prompt, str) else item.prompt
+        for item in data.prompts
     ]
     order = np.random.default_rng([config.seed, 2]).permutation(len(texts))
     held, rest = order[: config.eval_prompts], order[config.eval_prompts :]
     config = replace(config, setting="", lr=config.lr or OTHER_LR, max_new_tokens=config.max_new_tokens or 256)
-    return _Task(path, policy, tuple(texts[i] for i in rest), tuple(texts[i] for i in held)), config
+    train, kept = (tuple(texts[index] for index in chosen) for chosen in (rest, held))
+    return _Task(model, path, train, kept, data.account), config
+
+
+def _load(path: str, name: str, config: RlConfig) -> Policy:
+    return Policy.load(path, name=name, dtype=getattr(torch, config.dtype))
 
 
 class _Watch:
@@ -123,7 +131,6 @@ class _Watch:
 
     def __init__(
         self,
-        policy: Policy,
         task: _Task,
         proxy: Reward,
         gold: Reward | None,
@@ -133,7 +140,7 @@ class _Watch:
     ) -> None:
         reference = None
         if not config.lora:
-            reference = Policy.load(task.path, dtype=getattr(torch, config.dtype)).model
+            reference = _load(task.path, task.policy.name, config).model
         sampling = SamplingConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
         self.evaluator = Evaluator(
             reference, task.held_out, proxy=proxy, gold=gold, sampling=sampling, samples=config.eval_samples,
@@ -143,7 +150,6 @@ class _Watch:
         self.points: list[Checkpoint] = []
         self.stopped = ""
         self.certified: tuple[int, float] = (1, 0.0)
-        self._fell_before = False
         self._best = -math.inf
         if out:
             out.mkdir(parents=True, exist_ok=True)
@@ -176,13 +182,8 @@ class _Watch:
         is reached, before the first step where nothing is certified."""
         if self.config.stop == "certified":
             return "certified" if point.kl_PG.mean() >= self.certified[1] else ""
-        if self.config.stop == "observed" and len(self.points) > 2:
-            gold_PK = with_known(self.points, "gold_PG")
-            usable = gold_PK[~np.isnan(gold_PK).any(axis=1)]
-            last = len(self.points) - 1
-            fell = cross_fitted_difference(usable, last, slice(0, last)).low > 0
-            fell_twice, self._fell_before = fell and self._fell_before, bool(fell)
-            return "observed" if fell_twice else ""
+        if self.config.stop == "observed":
+            return "observed" if has_fallen_twice(with_known(self.points, "gold_PG")) else ""
         return ""
 
     def _write(self, point: Checkpoint) -> None:
@@ -261,12 +262,22 @@ def certified_best_of_n(point: Checkpoint, config: RlConfig) -> tuple[int, float
 
 def _result(task: _Task, config: RlConfig, found: RlMeasured, tally: RewardTally, files: Sequence[str]) -> Result:
     findings = findings_of(found, config, tally)
+    provenance = {**asdict(config), "policy": task.policy.name, "train_prompts": len(task.train)}
+    tables = tables_of(found, config)
+    if task.account:
+        provenance |= {"prompts": task.account.source, "fingerprint": _fingerprint((*task.train, *task.held_out))}
+        tables += (account_table(task.account),)
     return Result(
         command="stress rl",
         findings=findings,
-        tables=tables_of(found, config),
+        tables=tables,
         values={**values_of(found), "training_scores": tally.asked, "training_scores_missing": tally.missing},
         files=tuple(files),
-        provenance={**asdict(config), "policy": task.name, "train_prompts": len(task.train)},
-        lead=lead_of(found, config, task.name),
+        provenance=provenance,
+        lead=lead_of(found, config, task.policy.name),
     )
+
+
+def _fingerprint(prompts: Sequence[Text]) -> str:
+    """16 hex digits of the prompts in the order in which the seed put them."""
+    return prompt_hash("\n".join(map(prompt_hash, prompts)))
