@@ -65,7 +65,7 @@ def test_a_good_reward_is_found_good() -> None:
     assert values["certified_n"] in (3, 4, 5)
     assert values["correlation"] == pytest.approx(1 / math.sqrt(2), abs=0.03)
     assert values["kl"] == pytest.approx(values["kl_bound"])
-    assert all(f.gold == "truth" for f in result.findings)
+    assert all(f.gold == "truth" for f in result.findings if f.verdict != "not checked")
 
 
 def test_a_hack_mode_makes_the_truth_fall() -> None:

@@ -20,6 +20,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.pool import run as pool
     from karat.score import run as score
     from karat.selftest import run as selftest
+    from karat.stress import evidence
     from karat.stress import findings as stress
     from karat.stress import mitigation_findings as mitigations
     from karat.stress.capability import findings as capability
@@ -34,6 +35,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **score.EXPLANATIONS,
         **stress.EXPLANATIONS,
         **mitigations.EXPLANATIONS,
+        **evidence.EXPLANATIONS,
         **capability.EXPLANATIONS,
         **rl.EXPLANATIONS,
         **transfer.EXPLANATIONS,

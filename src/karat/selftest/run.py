@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from karat.selftest import capability, mitigations, rl, stress, transfer
+from karat.selftest import capability, curves, mitigations, rl, stress, transfer
 from karat.selftest.config import SelftestConfig
 from karat.selftest.planted import PlantedRow
 from karat.types import Finding, Result, Table
@@ -18,7 +18,14 @@ _EXPLANATION = (
     "problem: run karat selftest --full; if it stays, the numbers of this installation are not to be trusted: report "
     "it with the versions that the result names.",
 )
-TITLES = {**stress.TITLES, **mitigations.TITLES, **capability.TITLES, **rl.TITLES, **transfer.TITLES}
+TITLES = {
+    **stress.TITLES,
+    **curves.TITLES,
+    **mitigations.TITLES,
+    **capability.TITLES,
+    **rl.TITLES,
+    **transfer.TITLES,
+}
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
 
@@ -36,6 +43,7 @@ def selftest(
     replications = 200 if config.full else 40
     rows = [
         *stress.stress_rows(replications, config.seed, progress),
+        *curves.curve_rows(replications, config.seed, progress),
         *mitigations.mitigation_rows(replications, config.seed, progress),
         *capability.capability_rows(replications, config.seed, progress),
         *rl.rl_rows(replications, config.seed, progress),

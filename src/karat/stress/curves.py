@@ -9,12 +9,12 @@ Axes: P prompts, G responses, N values of n, S those that tables show, B bootstr
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from karat.numerics.attenuation import Attenuation, attenuation
 from karat.numerics.best_of_n import (
     Curve,
     PoolMatrix,
@@ -22,12 +22,16 @@ from karat.numerics.best_of_n import (
     best_of_n_curve,
     best_of_poisson_weight,
     percentile_ends,
-    pool_matrix,
     prompt_draws,
     soft_best_of_n_by_prompt,
     win_rate_by_prompt,
 )
-from karat.numerics.divergence import best_of_n_divergence, best_of_n_kl_bound
+from karat.numerics.divergence import (
+    best_of_n_divergence,
+    best_of_n_kl_bound,
+    best_of_poisson_kl,
+    soft_best_of_n_kl,
+)
 from karat.numerics.goodhart import (
     CurveFit,
     Form,
@@ -40,24 +44,20 @@ from karat.numerics.goodhart import (
     reference_correlation,
     within_prompt_sd,
 )
-from karat.numerics.intervals import UNDEFINED, Interval, cluster_bootstrap
+from karat.numerics.intervals import Interval
 from karat.numerics.tails import Tail, fit_tail
 from karat.stress.config import StressConfig
+from karat.stress.inflation import Surface, read_surface
 from karat.stress.pool import StressPool
 
 CERTIFIED_CONFIDENCE = 0.95
 """One-sided confidence of the bound on the correlation that a certificate rests on."""
 
-FEATURES: dict[str, Callable[[str], float]] = {
-    "length, characters": lambda text: float(len(text)),
-    "length, words": lambda text: float(len(text.split())),
-    "lines": lambda text: float(len(text.splitlines())),
-    "list items": lambda text: float(len(re.findall(r"^\s*(?:[-*+]|\d+[.)])\s", text, flags=re.MULTILINE))),
-    "digits": lambda text: float(sum(map(str.isdigit, text))),
-    "exclamation marks": lambda text: float(text.count("!")),
-    "distinct words, share": lambda text: len(set(words)) / len(words) if (words := text.lower().split()) else math.nan,
-}
-"""What a reader could pay for without reading: name -> number of a response."""
+SOFT_SETTINGS = np.geomspace(0.02, 5, 33)
+"""Temperatures of soft best of n that are tried, in proxy SDs; and POISSON_SETTINGS, values of mu from 0.5 to max_n."""
+POISSON_SETTINGS = 60
+KL_PROMPTS = 64
+"""Prompts whose mean KL of soft best of n is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class GoldSide:
         certified_N: certified gain in gold SDs for each n, at the correlation's lower bound.
         certified_n: the n of the largest certified gain above 0; 1 if there is none.
         error_tail: of the proxy less its regression on the gold, within prompts.
+        regression: the gold that a straight line and a normal law expect; None with one prompt or no spread.
     """
 
     raw: Curve
@@ -89,20 +90,8 @@ class GoldSide:
     certified_N: np.ndarray
     certified_n: int
     error_tail: Tail
+    regression: Attenuation | None
     sd: float
-
-
-@dataclass(frozen=True, slots=True)
-class Inflation:
-    """How much a feature of the response grows at best of max_n, in its reference SDs, chosen by proxy and by gold."""
-
-    feature: str
-    by_proxy: Interval
-    by_gold: Interval
-    excess: Interval
-    """By proxy less by gold, paired by prompt."""
-    correlation: float
-    """Of feature and proxy, within prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +108,7 @@ class Stressed:
     proxy_sd: float
     proxy_tail: Tail
     gold: GoldSide | None
-    inflation: tuple[Inflation, ...]
+    surface: Surface
 
 
 def shown_n(max_n: int, peak: Peak | None) -> np.ndarray:
@@ -141,7 +130,7 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
     )
     kl_N, chi2_N = np.mean(kl_PN, axis=0), np.mean(chi2_PN, axis=0)
     rng = np.random.default_rng([config.seed, 1])
-    gold = _gold_side(pool, proxy, kl_N, chi2_N, count_BP, rng) if config.gold else None
+    gold = _gold_side(pool, (proxy_raw, proxy), (kl_N, chi2_N), count_BP, rng) if config.gold else None
     return Stressed(
         n_N=n_N,
         proxy_raw=proxy_raw,
@@ -152,7 +141,7 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
         proxy_sd=proxy_sd,
         proxy_tail=_tail(matrix, matrix.proxy_PG, rng),
         gold=gold,
-        inflation=_inflation(pool, gold, rng),
+        surface=read_surface(pool, resamples=config.resamples, rng=rng),
     )
 
 
@@ -169,14 +158,14 @@ def _relative(curve: Curve, sd: float) -> Curve:
 
 def _gold_side(
     pool: StressPool,
-    proxy: Curve,
-    kl_N: np.ndarray,
-    chi2_N: np.ndarray,
+    proxies: tuple[Curve, Curve],
+    divergence: tuple[np.ndarray, np.ndarray],
     count_BP: np.ndarray,
     rng: np.random.Generator,
 ) -> GoldSide:
+    (proxy_raw, proxy), (kl_N, chi2_N) = proxies, divergence
     matrix, n_N = pool.matrix, proxy.n_N
-    sd = within_prompt_sd(matrix.value_PG)
+    sd, scale = within_prompt_sd(matrix.value_PG), within_prompt_sd(matrix.proxy_PG)
     raw = best_of_n_curve(matrix, n_N, count_BP)
     curve = _relative(raw, sd)
     is_complete = pool.n_missing_gold == 0
@@ -196,6 +185,9 @@ def _gold_side(
     certified_N = certified_gain(proxy.mean_N, chi2_N, correlation.low)
     best = int(np.argmax(certified_N)) if np.isfinite(certified_N).any() else 0
     certified_n = int(n_N[best]) if certified_N[best] > 0 else 1
+    regression = None
+    if sd > 0 and scale > 0 and matrix.n_prompts >= 2:
+        regression = attenuation(matrix, proxy_raw, raw, count_BP, scale=(scale, sd))
     return GoldSide(
         raw=raw,
         curve=curve,
@@ -209,6 +201,7 @@ def _gold_side(
         certified_N=certified_N,
         certified_n=certified_n,
         error_tail=_tail(matrix, _error(matrix), rng),
+        regression=regression,
         sd=sd,
     )
 
@@ -218,26 +211,31 @@ def _hedges(
 ) -> dict[str, Optimum]:
     """The best mean of best of Poisson, and the best temperature of soft best of max_n (in proxy SDs)."""
     found = {}
-    mu_T = np.r_[0.0, np.geomspace(0.5, max(max_n, 2), 60)]
+    mu_T = np.r_[0.0, np.geomspace(0.5, max(max_n, 2), POISSON_SETTINGS)]
     weight_TN = best_of_poisson_weight(mu_T, max_n)
     usable = np.isfinite(weight_TN).all(axis=1)
     gold_T, draw_BT = weight_TN[usable] @ curve.mean_N, curve.draw_BN @ weight_TN[usable].T
-    found["best of 1 + Poisson(mu): mu"] = best_setting(mu_T[usable], gold_T, draw_BT, matrix.n_prompts)
+    best = best_setting(mu_T[usable], gold_T, draw_BT, matrix.n_prompts)
+    found["best of 1 + Poisson(mu): mu"] = replace(best, kl_nats=best_of_poisson_kl(best.setting.estimate))
     unit = within_prompt_sd(matrix.proxy_PG)
     if not unit > 0:
         return found
-    temperature_T = np.geomspace(0.02, 5, 12)
     by_prompt_PT = np.hstack(
         [
             soft_best_of_n_by_prompt(matrix, matrix.value_PG, max_n, temperature=t * unit, rng=rng, repeats=16)
-            for t in temperature_T
+            for t in SOFT_SETTINGS
         ]
     )
     start_P = best_of_n_by_prompt(matrix, matrix.value_PG, 1)
     gain_PT = (by_prompt_PT - start_P) / sd
     draw_BT = count_BP @ gain_PT / matrix.n_prompts
-    name = f"soft best of {max_n}: temperature, proxy SD"
-    found[name] = best_setting(temperature_T, gain_PT.mean(axis=0), draw_BT, matrix.n_prompts)
+    best = best_setting(SOFT_SETTINGS, gain_PT.mean(axis=0), draw_BT, matrix.n_prompts)
+    every = np.unique(np.linspace(0, matrix.n_prompts - 1, KL_PROMPTS).astype(int))
+    kl = [
+        soft_best_of_n_kl(row[:size], max_n, temperature=best.setting.estimate * unit)
+        for row, size in zip(matrix.proxy_PG[every], matrix.size_P[every], strict=True)
+    ]
+    found[f"soft best of {max_n}: temperature, proxy SD"] = replace(best, kl_nats=float(np.mean(kl)))
     return found
 
 
@@ -260,48 +258,3 @@ def _tail(matrix: PoolMatrix, score_PG: np.ndarray, rng: np.random.Generator) ->
     )
     prompt_PG = np.broadcast_to(np.arange(matrix.n_prompts)[:, None], score_PG.shape)
     return fit_tail((score_PG - mean)[is_known], prompt_PG[is_known], rng=rng)
-
-
-def _inflation(pool: StressPool, gold: GoldSide | None, rng: np.random.Generator) -> tuple[Inflation, ...]:
-    matrix = pool.matrix
-    is_there = matrix.order_PG >= 0
-    prompt_PG = np.broadcast_to(np.arange(matrix.n_prompts)[:, None], is_there.shape)
-    index = matrix.order_PG[is_there]
-    found = []
-    for name, of_text in FEATURES.items():
-        feature_R = np.array([of_text(pool.responses[i]) for i in index])
-        if np.isnan(feature_R).any() or np.ptp(feature_R) == 0:
-            feature_R = np.nan_to_num(
-                feature_R, nan=float(np.nanmean(feature_R)) if np.isfinite(feature_R).any() else 0
-            )
-        if np.ptp(feature_R) == 0:
-            continue
-        by_proxy = pool_matrix(matrix.proxy_PG[is_there], feature_R, prompt_PG[is_there])
-        sd = within_prompt_sd(by_proxy.value_PG)
-        if not sd > 0:
-            continue
-        gain_P = _gain_at_last(by_proxy, pool.max_n) / sd
-        gold_P = np.full_like(gain_P, np.nan)
-        if gold is not None and gold.is_complete:
-            gold_P = (
-                _gain_at_last(pool_matrix(matrix.value_PG[is_there], feature_R, prompt_PG[is_there]), pool.max_n) / sd
-            )
-        found.append(
-            Inflation(
-                name, _mean(gain_P, rng), _mean(gold_P, rng), _mean(gain_P - gold_P, rng),
-                reference_correlation(by_proxy, rng=rng).estimate,
-            )
-        )  # fmt: skip
-    return tuple(sorted(found, key=lambda entry: -abs(entry.by_proxy.estimate)))
-
-
-def _gain_at_last(matrix: PoolMatrix, n: int) -> np.ndarray:
-    gain_P2 = best_of_n_by_prompt(matrix, matrix.value_PG, np.array([1, n]))
-    return np.asarray(gain_P2[:, 1] - gain_P2[:, 0])
-
-
-def _mean(value_P: np.ndarray, rng: np.random.Generator) -> Interval:
-    if np.isnan(value_P).any():
-        return UNDEFINED
-    total_P2 = np.stack([value_P, np.ones_like(value_P)], axis=1)
-    return cluster_bootstrap(total_P2, lambda t: t[..., 0] / t[..., 1], rng=rng)

@@ -12,6 +12,7 @@ from karat.data.account import account_table
 from karat.errors import InputError
 from karat.stress.config import StressConfig
 from karat.stress.curves import Stressed, measure
+from karat.stress.evidence import evidence_findings
 from karat.stress.export import Exported, export_mitigation
 from karat.stress.findings import findings_of
 from karat.stress.mitigation_findings import mitigation_finding, mitigation_table, mitigation_values
@@ -38,7 +39,7 @@ def stress(
         out: folder that `export` writes a reward to; only that needs one.
         config: columns and settings; `options` override single fields by name (`proxy` is required).
         progress: called as progress(stage, done, total, note).
-    Returns: findings ST301 to ST307; tables of the curves, mitigations, fits, labels and inflation; values with stable
+    Returns: findings ST301 to ST310; tables of the curves, mitigations, fits, labels and inflation; values with stable
         names.
     Raises: InputError, DataError and their kin for input that cannot be used.
     """
@@ -54,12 +55,15 @@ def stress(
     comparison, exported = _mitigations(read, config, out, progress)
     curves, *others = tables_of(read, found, (config.proxy, config.gold))
     mitigations = mitigation_table(comparison, f"{exported.rule} in {exported.folder}" if exported else "")
-    stated = (*findings_of(read, found, config.gold), mitigation_finding(comparison, config, read.n_used))
+    stated = (
+        *findings_of(read, found, config.gold),
+        mitigation_finding(comparison, config, read.n_used),
+        *evidence_findings(read, found),
+    )
     return Result(
         command="stress",
         findings=tuple(
-            finding if finding.verdict == "not checked" else replace(finding, gold=config.gold)
-            for finding in stated
+            finding if finding.verdict == "not checked" else replace(finding, gold=config.gold) for finding in stated
         ),
         tables=(curves, *([mitigations] if mitigations.rows else []), *others, account_table(read.account)),
         values={

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from karat.numerics.goodhart import CurveFit, certified_gain, labels_for
+from karat.numerics.intervals import UNDEFINED, Interval
 from karat.numerics.tails import Tail
 from karat.stress.curves import GoldSide, Stressed, shown_n
+from karat.stress.evidence import evidence_tables, last_known, shortfall_at
+from karat.stress.plans import plan_tables
 from karat.stress.pool import StressPool
 from karat.types import NAN, Table
 
@@ -24,7 +27,7 @@ def tables_of(pool: StressPool, found: Stressed, names: tuple[str, str]) -> tupl
     made = [_curve_table(pool, found, names), _inflation_table(pool, found)]
     if found.gold:
         made += [_hedge_table(found.gold), _fit_table(found), _label_table(found)]
-    return tuple(table for table in made if table.rows)
+    return (*(table for table in made if table.rows), *evidence_tables(pool, found), *plan_tables(pool, found))
 
 
 def _curve_table(pool: StressPool, found: Stressed, names: tuple[str, str]) -> Table:
@@ -61,30 +64,40 @@ def _point(curve: Any, at: int) -> tuple[float, float, float]:
 
 
 def _inflation_table(pool: StressPool, found: Stressed) -> Table:
-    columns = ("feature", "by_proxy", "low", "high", "by_gold", "excess", "excess_low", "excess_high", "correlation")
+    columns = (
+        "feature", "by_proxy", "low", "high", "by_gold", "excess", "excess_low", "excess_high", "first_order",
+        "first_order_low", "first_order_high", "gold_first_order",
+    )  # fmt: skip
     rows = tuple(
         (
-            entry.feature, entry.by_proxy.estimate, entry.by_proxy.low, entry.by_proxy.high, entry.by_gold.estimate,
-            entry.excess.estimate, entry.excess.low, entry.excess.high, entry.correlation,
+            entry.feature, *_ends(entry.by_proxy), entry.by_gold.estimate, *_ends(entry.excess),
+            *_ends(entry.first_order), entry.gold_first_order.estimate,
         )
-        for entry in found.inflation
+        for entry in found.surface.entries
     )  # fmt: skip
     note = (
-        f"Growth at best of {pool.max_n}, in the feature's standard deviations within prompts; correlation with proxy."
+        f"In the feature's standard deviations within prompts, over {found.surface.n_prompts} prompts. by_proxy, "
+        f"by_gold: growth at best of {pool.max_n}; excess: intervals for all features together. first_order: "
+        "Cov_ref(feature, proxy), the growth for a tilt of the "
+        "reference policy by one over one SD of the proxy; it needs no gold."
     )
     return Table("inflation", "What optimisation inflates", columns, rows, note)
 
 
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.estimate, interval.low, interval.high
+
+
 def _hedge_table(gold: GoldSide) -> Table:
-    columns = ("rule", "best_setting", "low", "high", "gold", "gold_low", "gold_high", "at_edge")
+    columns = ("rule", "best_setting", "low", "high", "gold", "gold_low", "gold_high", "kl_nats", "at_edge")
     rows = tuple(
-        (
-            rule, best.setting.estimate, best.setting.low, best.setting.high, best.gold.estimate, best.gold.low,
-            best.gold.high, best.is_edge,
-        )
+        (rule, *_ends(best.setting), *_ends(best.gold), best.kl_nats, best.is_edge)
         for rule, best in gold.hedges.items()
-    )  # fmt: skip
-    note = "Where gold is largest over the settings tried; at_edge: the best may lie beyond. Gold in SDs over n = 1."
+    )
+    note = (
+        "Where gold is largest over the rule's setting; at_edge: the best may lie beyond those tried. Gold in SDs over "
+        "n = 1. kl_nats: of the rule there; of best of Poisson for a proxy without ties."
+    )
     return Table("hedges", "Rules that choose less hard", columns, rows, note)
 
 
@@ -174,6 +187,7 @@ def values_of(pool: StressPool, found: Stressed) -> dict[str, Any]:
         "certified_n": gold.certified_n if gold else NAN,
         "certified_gain": float(gold.certified_N[gold.certified_n - 1]) if gold and gold.certified_n > 1 else 0.0
         if gold else NAN,
+        **_evidence_values(found),
         **_tail_values("proxy_tail", found.proxy_tail),
         **(_tail_values("error_tail", gold.error_tail) if gold else {}),
         "proxy_sd": found.proxy_sd,
@@ -185,6 +199,29 @@ def values_of(pool: StressPool, found: Stressed) -> dict[str, Any]:
         "n_small_prompts": pool.n_small_prompts,
         "n_repeated": pool.n_repeated,
     }  # fmt: skip
+
+
+def _evidence_values(found: Stressed) -> dict[str, float]:
+    """Slope and shortfall of the regression law, and the optimum of each softer rule with its KL."""
+    law = found.gold.regression if found.gold else None
+    at = last_known(law) if law else 0
+    short = shortfall_at(law, at) if law and at else UNDEFINED
+    values = {
+        "slope": law.slope.estimate if law else NAN,
+        "shortfall": short.estimate,
+        "shortfall_low": short.low,
+        "shortfall_high": short.high,
+    }
+    hedges = list(found.gold.hedges.values()) if found.gold else []
+    for name, best in zip(("poisson_mu", "soft_temperature"), [*hedges, None, None], strict=False):
+        values |= {
+            name: best.setting.estimate if best else NAN,
+            f"{name}_low": best.setting.low if best else NAN,
+            f"{name}_high": best.setting.high if best else NAN,
+            f"{name}_gold": best.gold.estimate if best else NAN,
+            f"{name}_kl": best.kl_nats if best else NAN,
+        }
+    return values
 
 
 def _tail_values(name: str, tail: Tail) -> dict[str, float]:
