@@ -340,13 +340,13 @@ def test_rows_of_the_held_out_source_are_accounted_for(lm: str, tmp_path: Path) 
 
 def test_columns_and_split_are_read_as_asked(lm: str, tmp_path: Path) -> None:
     rows = [{"q": f"q{i}", "win": "good", "lose": f"bad {i}", "chosen": "x", "rejected": "x"} for i in range(6)]
-    for name in ("train", "test"):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, n in (("train", 6), ("test", 4)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:n]))
     result = karat.train(
         tmp_path, out=tmp_path / "o", model=lm, max_steps=1, split="train", test_data=str(tmp_path), test_split="test",
         prompt_key="q", chosen_key="win", rejected_key="lose",
     )  # fmt: skip
-    assert result.values["train_pairs"] == result.values["n_pairs"] == 6
+    assert (result.values["train_pairs"], result.values["n_pairs"]) == (6, 4)
     assert result.provenance["data"]["source"].endswith("[train]")
 
 
