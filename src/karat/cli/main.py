@@ -18,6 +18,7 @@ from karat.cli.selftest import selftest
 from karat.cli.stress import stress
 from karat.cli.stress_capability import stress_capability
 from karat.cli.stress_rl import stress_rl
+from karat.cli.stress_synthetic import stress_synthetic
 from karat.cli.stress_transfer import stress_transfer
 from karat.cli.train import train
 
@@ -44,7 +45,19 @@ def karat(
         raise typer.Exit(WRONG_USE)
 
 
-for command in (check, train, pool, score, stress, stress_capability, stress_rl, stress_transfer, selftest, explain):
+for command in (
+    check,
+    train,
+    pool,
+    score,
+    stress,
+    stress_capability,
+    stress_rl,
+    stress_synthetic,
+    stress_transfer,
+    selftest,
+    explain,
+):
     add_command(app, command)
 
 

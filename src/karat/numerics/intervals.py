@@ -28,7 +28,7 @@ MIN_BOOTSTRAP_CLUSTERS = 20
 # Cells (resamples x clusters) drawn at once: 32 MiB of float32 counts.
 _CELLS_AT_ONCE = 1 << 23
 
-Method = Literal["wilson", "bootstrap", "jackknife t", "no variation", "undefined"]
+Method = Literal["wilson", "bootstrap", "jackknife t", "crossed t", "no variation", "undefined"]
 
 
 @dataclass(frozen=True, slots=True)

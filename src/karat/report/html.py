@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from karat import __version__
+from karat.report.panels import PANELS
 from karat.report.plots import FIGURES, Plot, forest, losses
 from karat.report.summary import (
     checked_findings,
@@ -136,7 +137,7 @@ def measures_section(result: Result, limits: Limits) -> Section | None:
         tables.insert(0, _losses_table(curve))
     blocks = []
     for number, table in enumerate(tables[: limits.items], start=1):
-        draw = FIGURES.get(table.name)
+        draw = FIGURES.get(table.name) or PANELS.get(table.name)
         plot = draw(table) if draw else None
         if table.name == _LOSSES and curve:
             plot = losses(_LOSSES, curve)
