@@ -5,7 +5,8 @@ head with a ridge penalty on the difference of the two responses' activations, f
 chosen by cross-validation inside them, judged on the test prompts of `benchmarks/quality.py`.
 
     python benchmarks/probes.py extract --out /tmp/hh_activations.npz     about 25 minutes on one core
-    python benchmarks/probes.py fit --activations /tmp/hh_activations.npz
+    python benchmarks/probes.py fit --activations /tmp/hh_activations.npz       7 minutes
+    python benchmarks/probes.py compare --activations /tmp/hh_activations.npz   out-of-fold, paired: what differs at all
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from common import hh_file, write_results
 from karat.data import read_pairs
-from karat.numerics.intervals import clustered_proportion
+from karat.numerics.intervals import clustered_proportion, paired_difference
 from karat.rewards.backbone import decoder_layers
 from karat.rewards.default_model import default_model_path
 from karat.rewards.model import load_reward_for_training
@@ -30,6 +31,11 @@ from quality import hh_split
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 FOLDS = 4
+PAIRED_PENALTY = 0.1
+PAIRED_LAYERS = (16, 20, 26, 30)
+"""The best two of the last token by `fit`, the layer above which `quality.py` trains, and the output; the penalty is one
+that cross-validation takes often. Chosen on the same pairs, so differences between layers are a little too large; those
+between ways of pooling at one layer are not."""
 
 
 @torch.no_grad()
@@ -124,16 +130,58 @@ def fit(activations: str) -> None:
     write_results("probes", {"train pairs": len(train), "test pairs": len(test)}, rows)
 
 
+def out_of_fold(difference_PD: np.ndarray, fold_P: np.ndarray, *, bags: int = 0) -> np.ndarray:
+    """Margins of each pair by a probe that has not seen its fold; with bags, by the mean of so many bootstraps."""
+    x_PD, margin_P, rng = difference_PD / difference_PD.std(), np.zeros(len(difference_PD)), np.random.default_rng(0)
+    for k in range(FOLDS):
+        seen = x_PD[fold_P != k]
+        drawn = [seen[rng.integers(0, len(seen), len(seen))] for _ in range(bags)] or [seen]
+        weight_D = np.mean([fit_probe(sample, PAIRED_PENALTY) for sample in drawn], axis=0)
+        margin_P[fold_P == k] = x_PD[fold_P == k] @ weight_D
+    return margin_P
+
+
+def compare(activations: str) -> None:
+    """Paired differences of accuracy over all training pairs: pooling, layer, and bagged heads against a single one."""
+    pairs = read_pairs(str(hh_file())).pairs
+    train, _ = hh_split(pairs)
+    index = {pair.row: number for number, pair in enumerate(pairs)}
+    at = np.array([index[pair.row] for pair in train])
+    prompts = np.array([pair.prompt_id for pair in train], dtype=object)
+    fold = np.unique(prompts, return_inverse=True)[1] % FOLDS
+    stored = np.load(activations)
+    both = {pooling: stored[pooling][at] for pooling in ("last", "mean")}
+
+    def margins(pooling: str, layer: int, bags: int = 0) -> np.ndarray:
+        return out_of_fold(both[pooling][:, 0, layer] - both[pooling][:, 1, layer], fold, bags=bags)
+
+    contrasts = [(f"mean over tokens, after layer {n}", margins("mean", n), f"last token, after layer {n}",
+                  margins("last", n)) for n in PAIRED_LAYERS]  # fmt: skip
+    first, last = PAIRED_LAYERS[1], PAIRED_LAYERS[-1]
+    single = margins("last", first)
+    contrasts.append((f"last token, after layer {first}", single, f"after layer {last}", margins("last", last)))
+    contrasts.append(("mean of 8 bootstrap heads", margins("last", first, 8), f"one head, after layer {first}", single))
+    rows = []
+    for name, left, other, right in contrasts:
+        ordered = [(margin > 0).astype(float) for margin in (left, right)]
+        found = paired_difference(*ordered, prompts, rng=np.random.default_rng(1))
+        nll = [float(np.logaddexp(0, -margin).mean()) for margin in (left, right)]
+        rows.append({"this": name, "against": other, "accuracy": ordered[0].mean(), "against it": ordered[1].mean(),
+                     "difference": found.estimate, "low": found.low, "high": found.high, "NLL": nll[0],
+                     "its NLL": nll[1]})  # fmt: skip
+    write_results("probes_paired", {"pairs": len(train), "folds": FOLDS, "penalty": PAIRED_PENALTY}, rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["extract", "fit"])
+    parser.add_argument("what", choices=["extract", "fit", "compare"])
     parser.add_argument("--out", default="hh_activations.npz")
     parser.add_argument("--activations", default="hh_activations.npz")
     arguments = parser.parse_args()
     if arguments.what == "extract":
         extract(arguments.out)
     else:
-        fit(arguments.activations)
+        {"fit": fit, "compare": compare}[arguments.what](arguments.activations)
 
 
 if __name__ == "__main__":
