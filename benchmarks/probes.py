@@ -33,9 +33,9 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 FOLDS = 4
 PAIRED_PENALTY = 0.1
 PAIRED_LAYERS = (16, 20, 26, 30)
-"""The best two of the last token by `fit`, the layer above which `quality.py` trains, and the output; the penalty is one
-that cross-validation takes often. Chosen on the same pairs, so differences between layers are a little too large; those
-between ways of pooling at one layer are not."""
+"""The best two of the last token by `fit`, the layer above which `quality.py` trains, and the output; the penalty is
+one that cross-validation takes often. Chosen on the same pairs, so differences between layers are a little too large;
+those between ways of pooling at one layer are not."""
 
 
 @torch.no_grad()

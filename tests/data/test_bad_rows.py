@@ -144,6 +144,13 @@ def test_no_valid_pair_lists_reasons_with_counts() -> None:
     assert "--format" in message
 
 
+def test_a_margin_below_0_is_said() -> None:
+    data = read_pairs([{**GOOD, "margin": -1.5}, {**GOOD, "prompt": "other", "margin": 2.0}])
+    assert [pair.strength for pair in data.pairs] == [-1.5, 2.0]
+    notes = [(entry.reason, entry.first_rows) for entry in data.account if entry.action == "noted"]
+    assert notes == [("margin is below 0: chosen stays chosen, strength is negative", (0,))]
+
+
 def test_no_format_lists_columns_and_candidates() -> None:
     with pytest.raises(DataError) as caught:
         read_pairs([{"question": "Q", "good": "a", "bad": 3}])

@@ -89,8 +89,9 @@ def test_rows_that_gave_no_pair_are_named_on_the_terminal() -> None:
     lines = [line.rstrip() for line in render_terminal(result, width=200).splitlines()]
     assert any(line.startswith("rows         1,203 dropped: prompts differ (1,200), He said") for line in lines)
     assert "test rows    4 dropped: no text" in lines
-    quiet = Result("train", (finding(1),), (account(("noted", "tie", 9)),))
-    assert "rows  " not in render_terminal(quiet)
+    noted = Result("train", (finding(1),), (account(("noted", "file ends early", 1)),))
+    assert "rows         1 noted: file ends early" in render_terminal(noted)
+    assert "rows  " not in render_terminal(Result("train", (finding(1),), (account(),)))
 
 
 def test_nothing_checked_is_never_called_passed() -> None:

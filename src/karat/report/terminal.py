@@ -20,8 +20,8 @@ _LABEL = 13  # columns taken by "not checked  ", the longest label of a line
 
 _COLOURS: dict[Verdict, str] = {"problem": "31", "unclear": "33", "ok": "32", "not checked": "2"}
 _GAP = "  "
-_ACCOUNTS = {"account": "rows", "account_test": "test rows"}
-"""Tables of what happened to the rows of a source, and how the lines of it are called."""
+_ACCOUNTS = {"account": ("rows", 2), "account_test": ("test rows", 1)}
+"""Tables of what happened to the rows of a source: label and most lines of each."""
 
 
 def render_terminal(result: Result, *, width: int = 80, colour: bool = False) -> str:
@@ -144,13 +144,14 @@ def _unchecked_lines(result: Result, width: int) -> list[str]:
 
 
 def _account_lines(result: Result, width: int) -> list[str]:
-    """What became of rows that gave no record, or another than they said; one line for each account."""
+    """What became of rows that gave no record, or another than they said, and what was noted on the way."""
     lines = []
     for table in result.tables:
         if table.name in _ACCOUNTS:
-            parts = [_account_part(table, action) for action in ("dropped", "changed")]
+            label, limit = _ACCOUNTS[table.name]
+            parts = [_account_part(table, action) for action in ("dropped", "changed", "noted")]
             text = "; ".join(filter(None, parts))
-            lines += _labelled(_ACCOUNTS[table.name], text, width, 1) if text else []
+            lines += _labelled(label, text, width, limit) if text else []
     return lines
 
 

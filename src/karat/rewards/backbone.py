@@ -175,7 +175,7 @@ def _load(load: Any, path: str, **options: Any) -> Any:
     try:
         return load(path, **options)
     except _LOAD_ERRORS as error:
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         if Path(path).exists():
             raise ModelError(
                 f"cannot load {path} as a model: {first}. Check that its files are whole and belong together."

@@ -201,8 +201,10 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path} has no tokenizer that can be read: {first}") from error
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
+        raise ModelError(
+            f"{path} has no tokenizer that can be read: {first}. Put the tokenizer's files beside the model's."
+        ) from error
     return tokenizer
 
 

@@ -33,7 +33,10 @@ _ID_COLUMNS = (("chosen_ids", "rejected_ids"), ("chosen_input_ids", "rejected_in
 def strength(row: Row) -> float:
     """The margin where there is one, else the difference of the scores of the two sides."""
     if "margin" in row.raw:
-        return row.number_or_nan("margin")
+        margin = row.number_or_nan("margin")
+        if margin < 0:
+            row.note("margin is below 0: chosen stays chosen, strength is negative")
+        return margin
     for chosen, rejected in _SCORE_COLUMNS:
         if chosen in row.raw and rejected in row.raw:
             difference = row.number_or_nan(chosen) - row.number_or_nan(rejected)
