@@ -221,6 +221,7 @@ def test_what_cannot_be_compared_says_why() -> None:
         ({"export": "worst"}, "--export needs --rewards: what scored each column, as rm=REWARD"),
         ({"export": "best", "gold": "", "rewards": "rm=x"}, "--export best needs --gold"),
         ({"rewards": "rm=x"}, "--rewards is for --export"),
+        ({"export": "mbr", "similarity": "", "rewards": "rm=x"}, "--export mbr needs --similarity"),
         ({"export": "clip", "rewards": "x=y"}, "'x=y' is not COLUMN=REWARD with one of the columns rm"),
         ({"export": "clip", "rewards": "rm=a,rm=b"}, "column 'rm' is named twice"),
         ({"export": "worst", "rewards": "rm=builtin:longer"}, "rule 'worst' needs two rewards or more"),

@@ -93,6 +93,8 @@ class StressConfig:
                 "--export needs --rewards: what scored each column, as "
                 f"{','.join(f'{name}=REWARD' for name in (self.proxy, *self.member_names))}."
             )
+        if self.export == "mbr" and not self.similarity:
+            raise InputError("--export mbr needs --similarity: text, or a MODEL.")
         if self.rewards and not self.export:
             raise InputError("--rewards is for --export: name the rule to write, or leave it out.")
 

@@ -52,13 +52,13 @@ def export_mitigation(pool: StressPool, config: StressConfig, comparison: Compar
             f"{pool.name}: no two responses to a prompt have every member's score ({usable.n_missing} lack one). Score "
             "the members for all responses."
         )
-    inputs = with_similarity(pool, usable, config.similarity or "text") if rule == "mbr" else usable.inputs
+    inputs = with_similarity(pool, usable, config.similarity) if rule == "mbr" else usable.inputs
     fitted = fit_rule(rule, inputs, settings=config.rule_settings, names=pool.member_names)
     references = _references(pool, usable, fitted) if fitted.needs_references else {}
     rewards = {spec: load_reward(spec) for spec in dict.fromkeys(member.reward for member in members)}
     _check_rewards(pool, usable, MitigatedReward(fitted, members, rewards, name=rule))
     files = save_mitigated(
-        out / FOLDER, fitted, members, references=references, similarity=config.similarity or "text",
+        out / FOLDER, fitted, members, references=references, similarity=config.similarity,
         facts={"fitted_on": _facts(pool, usable, config), "compared": _compared(rule, config, comparison)},
     )  # fmt: skip
     return Exported(rule, str(out / FOLDER), files)

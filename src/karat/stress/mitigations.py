@@ -38,7 +38,7 @@ from karat.stress.pool import StressPool
 
 LEAST_PROMPTS = 4
 """Two halves, each with two prompts to see what varies within them."""
-FAR_ENOUGH = 0.5
+FAR_ENOUGH = 0.8
 """Share of the plain proxy's KL that a rule must reach to be ranked with the others."""
 WITH_A_DIAL: dict[str, str] = {
     "chi-square": "choice with weights relu(proxy - lambda): pessimism at inference time",
@@ -274,9 +274,11 @@ def compare_paths(
         paths: by rule, "proxy" among them, on the same prompts.
         gold_sd: the unit of the results.
         count_BP: bootstrap draws of the prompts, shared, so that differences are paired.
-        kl_nats: where to compare; None: as far as all rules get that reach FAR_ENOUGH of the proxy's KL.
+        kl_nats: where to compare; None: as far as all rules get that reach FAR_ENOUGH of the proxy's KL. Rules that
+            reach less are set beside the proxy where they end.
     """
-    far = [rule for rule, path in paths.items() if path.reach >= FAR_ENOUGH * paths["proxy"].reach]
+    wanted = FAR_ENOUGH * paths["proxy"].reach if kl_nats is None else kl_nats
+    far = [rule for rule, path in paths.items() if path.reach >= wanted or rule == "proxy"]
     set_by = min(far, key=lambda rule: paths[rule].reach)
     common = paths[set_by].reach if kl_nats is None else kl_nats
     read = {rule: at_kl(paths[rule], common, count_BP) for rule in far}
