@@ -177,6 +177,13 @@ def test_pairing_removes_the_shared_noise() -> None:
     assert found.high - found.low < 0.6 * (apart.high - apart.low)
 
 
+def test_a_difference_of_accuracies_lies_between_minus_one_and_one() -> None:
+    """The t quantile of a few clusters leads beyond: what two of three prompts say is next to nothing, but not more."""
+    found = paired_difference([1, 1, 0], [1, 0, 1], ["a", "b", "c"], rng=rng())
+    assert found.estimate == 0
+    assert (found.low, found.high) == (-1.0, 1.0)
+
+
 def test_identical_graders_differ_by_zero_with_width() -> None:
     z2 = 1.959964**2
     same = paired_difference([1, 0, 1], [1, 0, 1], ["a", "b", "c"], rng=rng())

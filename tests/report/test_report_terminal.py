@@ -85,6 +85,8 @@ def account(*rows: tuple[str, str, int], name: str = "account") -> Table:
 def test_rows_that_gave_no_pair_are_named_on_the_terminal() -> None:
     """A dropped row must not wait for someone to open the report."""
     rows = (("dropped", "prompts differ", 1200), ("dropped", HOSTILE, 3), ("changed", "cut", 2), ("noted", "tie", 9))
+    changed = render_terminal(Result("train", (finding(1),), (account(("changed", "a", 2), ("changed", "b", 2)),)))
+    assert "rows         changed: a (2), b (2)" in changed  # perhaps the same rows, so there is no sum
     result = Result("train", (finding(1),), (account(*rows), account(("dropped", "no text", 4), name="account_test")))
     lines = [line.rstrip() for line in render_terminal(result, width=200).splitlines()]
     assert any(line.startswith("rows         1,203 dropped: prompts differ (1,200), He said") for line in lines)

@@ -238,7 +238,9 @@ def paired_difference(
         half = (1 + abs(found.estimate)) * z**2 / (found.n_clusters + z**2)
         low, high = max(-1.0, found.estimate - half), min(1.0, found.estimate + half)
         return Interval(found.estimate, low, high, found.n_clusters, "no variation")
-    return found
+    # few clusters have t quantiles that lead beyond what a difference can be; NaN stays NaN
+    low, high = np.clip((found.low, found.high), -1.0, 1.0)
+    return Interval(found.estimate, float(low), float(high), found.n_clusters, found.method)
 
 
 def mcnemar_exact(n_only_left: int, n_only_right: int) -> float:

@@ -158,8 +158,15 @@ def _account_lines(result: Result, width: int) -> list[str]:
 def _account_part(table: Table, action: str) -> str:
     action_at, reason_at, count_at = (table.columns.index(name) for name in ("action", "reason", "count"))
     found = [(row[count_at], escape_text(str(row[reason_at]))) for row in table.rows if row[action_at] == action]
-    reasons = ", ".join(f"{reason} ({count:,})" if len(found) > 1 else reason for count, reason in found)
-    return f"{sum(count for count, _ in found):,} {action}: {reasons}" if found else ""
+    if not found:
+        return ""
+    if len(found) == 1:
+        return f"{found[0][0]:,} {action}: {found[0][1]}"
+    reasons = ", ".join(f"{reason} ({count:,})" for count, reason in found)
+    # A row is dropped once; it may be changed in several ways, so that those counts add up to nothing.
+    return (
+        f"{sum(count for count, _ in found):,} {action}: {reasons}" if action == "dropped" else f"{action}: {reasons}"
+    )
 
 
 def _closing_lines(result: Result, width: int) -> list[str]:
