@@ -352,6 +352,25 @@ def test_the_command_writes_a_reward_that_scores(exported: Callable[..., Any], t
     assert all(math.isfinite(json.loads(line)["new"]) for line in scored.read_text().splitlines())
 
 
+def test_an_exported_reward_is_optimised_by_rl(tmp_path: Path) -> None:
+    from karat.stress.rl.run import rl
+    from karat.worlds import words
+
+    rng = np.random.default_rng(0)
+    asked = words.prompts(words.SETTINGS["length"].cue)
+    pool = [
+        {"prompt": prompt, "response": text, "judge": words.length_judge([prompt], [text])[0]}
+        for prompt in asked[:40]
+        for text in (words.careless_response(prompt, rng) for _ in range(8))
+    ]
+    judge = words.SETTINGS["length"].judge
+    run_stress(pool, proxy="judge", export="length-lowess", rewards=f"judge={judge}", out=tmp_path, resamples=100)
+    result = rl(proxy=str(tmp_path / "reward"), steps=1, eval_every=1, eval_prompts=8, eval_samples=4, resamples=100)
+    assert result.values["training_scores"] > 0
+    assert result.values["training_scores_missing"] == 0
+    assert all(map(math.isfinite, result.values["proxy"]))
+
+
 def test_comparison_by_function() -> None:
     config = StressConfig(proxy="rm", gold="truth", members="b,c", resamples=200, similarity="")
     found = compare_mitigations(read_stress_pool(rows(heavy, n_prompts=16, size=8), config), config)
