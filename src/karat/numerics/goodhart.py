@@ -18,6 +18,8 @@ from karat.numerics.best_of_n import Curve, PoolMatrix, percentile_ends
 from karat.numerics.intervals import Interval, cluster_bootstrap
 from karat.numerics.validation import require_share
 
+LARGEST_D = 100.0
+"""sqrt(nats): an optimum beyond 10,000 nats, which no policy reaches, is called infinite."""
 MAX_FIT_POINTS = 8
 """Points of a curve that a fit uses: neighbouring n carry the same information, and their covariance is estimated."""
 
@@ -221,6 +223,7 @@ def _best_d(ab: np.ndarray, form: Form) -> np.ndarray:
     a, b = ab[..., 0], ab[..., 1]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         best = a / (2 * b) if form == "best-of-n" else np.exp(a / b - 1)
+        best = np.where(best > LARGEST_D, np.inf, best)
         return np.where(b > 0, np.maximum(best, 0.0), np.where(a > 0, np.inf, 0.0))
 
 

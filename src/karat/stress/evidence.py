@@ -81,7 +81,7 @@ def _fitted(pool: StressPool, found: Stressed) -> Finding:
     """ok: the better form's p >= LEAST_P. not checked: neither's is, or there is no fit."""
     fits = found.gold.fits if found.gold else ()
     if not fits:
-        reason = "needs --gold COLUMN, four or more values of n and more prompts than ten"
+        reason = "needs best of 4 or further, more prompts than ten" + ("" if found.gold else ", and --gold COLUMN")
         return _finding("ST308", "not checked", UNDEFINED, "sqrt(nat)", 0, action=reason)
     told = ", ".join(f"{fit.form} p = {fit.p_value:.2g}" for fit in fits)
     best = max(fits, key=lambda fit: fit.p_value)
@@ -94,7 +94,8 @@ def _fitted(pool: StressPool, found: Stressed) -> Finding:
         return _finding("ST308", "not checked", nothing, "sqrt(nat)", n_used, baseline=baseline, action=action)
     is_beyond = best.best_d.estimate > furthest
     action = "The optimum lies beyond what was measured: more responses to a prompt." if is_beyond else ""
-    baseline = f"{best.form} form ({told}); measured up to d = {furthest:.2f}"
+    at_infinity = "" if math.isfinite(best.best_d.estimate) else "still rising, no optimum; "
+    baseline = f"{best.form} form ({told}); {at_infinity}measured up to d = {furthest:.2f}"
     return _finding("ST308", "ok", best.best_d, "sqrt(nat)", n_used, baseline=baseline, action=action)
 
 

@@ -41,8 +41,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "The gain is real",
         "Gold gained over the reference at the best n of 2 or more by the proxy, in standard deviations of the gold "
         "within prompts, each half of the prompts judged at the n that is best for the other half.",
-        "ok: the whole interval is above 0. problem: else, if it ends below 0.1: optimising this reward buys nothing. "
-        "unclear: neither.",
+        "ok: the whole interval is above 0. problem: else, if it ends below 0.1: optimising this reward buys nothing; "
+        "or the proxy is equal for all responses of a prompt. unclear: neither, or fewer than four prompts, or a gold "
+        "that is equal for all. not checked: no gold, or gold missing for some responses.",
         "problem: the reward does not order responses of one prompt by the gold; see karat check. unclear: more "
         "prompts.",
     ),
@@ -94,7 +95,7 @@ def findings_of(pool: StressPool, found: Stressed, gold_name: str) -> tuple[Find
     """ST301 to ST306, each with the gold that it rests on."""
     made = [
         _falls(pool, found.gold),
-        _gains(pool, found.gold),
+        _gains(pool, found),
         _certified(pool, found),
         _tail(pool, found),
         _inflates(pool, found),
@@ -144,10 +145,19 @@ def _falls(pool: StressPool, gold: GoldSide | None) -> Finding:
     )
 
 
-def _gains(pool: StressPool, gold: GoldSide | None) -> Finding:
+def _gains(pool: StressPool, found: Stressed) -> Finding:
     """ok: gain's interval above 0. problem: else, if it ends below GAIN_THAT_MATTERS. unclear: else."""
-    if gold is None or gold.peak is None or not math.isfinite(gold.peak.gain.low):
+    gold = found.gold
+    if gold is not None and not found.proxy_sd > 0:
+        nothing = Interval(0.0, NAN, NAN, pool.matrix.n_prompts, "no variation")
+        action = (
+            "The proxy is equal for all responses of a prompt, so no choice by it gains anything: see how it scores."
+        )
+        return _finding("ST302", "problem", nothing, "gold SD", pool.n_used, actions={"problem": action})
+    if gold is None or not gold.is_complete:
         return _finding("ST302", "not checked", UNDEFINED, "gold SD", 0, actions={"not checked": _why_not(gold)})
+    if gold.peak is None or not math.isfinite(gold.peak.gain.low):
+        return _finding("ST302", "unclear", UNDEFINED, "gold SD", pool.n_used, actions={"unclear": _why_not(gold)})
     gain = gold.peak.gain
     verdict: Verdict = "ok" if gain.low > 0 else "problem" if gain.high < GAIN_THAT_MATTERS else "unclear"
     needed = items_needed(gain.n_clusters, gain, 0.0)
@@ -204,7 +214,11 @@ def _inflates(pool: StressPool, found: Stressed) -> Finding:
     """problem: furthest excess beyond INFLATION_THAT_MATTERS. ok: all within 0.5. unclear: else."""
     known = [entry for entry in found.surface.entries if math.isfinite(entry.excess.low)]
     if not known:
-        reason = _why_not(found.gold) if found.surface.entries else "needs responses that differ in their text"
+        reason = (
+            _why_not(found.gold)
+            if found.surface.entries
+            else "needs responses whose surface differs: in length, lists, markup, words that are counted"
+        )
         return _finding("ST305", "not checked", UNDEFINED, "feature SD", 0, actions={"not checked": reason})
     worst = max(known, key=_surely_beyond_zero)
     low, high = worst.excess.low, worst.excess.high

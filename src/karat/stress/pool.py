@@ -20,6 +20,8 @@ from karat.worlds import pool_source
 
 LARGEST_SCORE = 1e100
 """Beyond it a square overflows; no reward gives it, a failed one may."""
+LEAST_SPREAD = 1e-100
+"""Below it a square vanishes, and different scores would pass for equal ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def named_scores(records: Sequence[PoolRow], named: Mapping[str, str], source: s
 
     Args:
         named: name of a column to its role, which messages say.
-    Raises: DataError: no such column, not one number in it, or a number beyond any reward.
+    Raises: DataError: no such column, not one number in it, a number beyond any reward, or hardly any spread.
     """
     columns = sorted({name for record in records for name in record.scores})
     for name, role in named.items():
@@ -130,6 +132,12 @@ def named_scores(records: Sequence[PoolRow], named: Mapping[str, str], source: s
             raise DataError(
                 f"{source}: {bad.size} scores of {name!r} are infinite or beyond any reward (first: row "
                 f"{records[bad[0]].row}, {score_R[bad[0]]:g}). Leave failed scores empty, and score in float32."
+            )
+        spread = float(np.nanmax(score_R) - np.nanmin(score_R)) if name else 0.0
+        if 0 < spread < LEAST_SPREAD:
+            raise DataError(
+                f"{source}: the scores of {name!r} differ by {spread:g} at most, too little to be reckoned with. Scale "
+                "them up."
             )
     return found
 
