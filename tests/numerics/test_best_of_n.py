@@ -251,6 +251,16 @@ def test_win_rate_of_a_perfect_proxy_is_n_over_n_plus_one() -> None:
     assert np.isfinite(holey[1:]).all()
 
 
+def test_win_rates_of_a_gold_and_its_negative_add_to_one() -> None:
+    rng = np.random.default_rng(4)
+    proxy, gold = rng.integers(0, 20, 200).astype(float), rng.integers(0, 5, 200).astype(float)
+    prompt = np.repeat(np.arange(2), 100)
+    n = np.array([1, 3, 20, 99])
+    up, down = (win_rate_by_prompt(pool_matrix(proxy, sign * gold, prompt), n) for sign in (1, -1))
+    assert up + down == pytest.approx(np.ones((2, 4)))
+    assert up[:, 0] == pytest.approx(0.5)
+
+
 def test_soft_choice_lies_between_a_random_one_and_the_best() -> None:
     rng = np.random.default_rng(4)
     proxy = rng.normal(size=(1, 32))
