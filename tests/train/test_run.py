@@ -452,6 +452,21 @@ def test_options_out_of_range_name_the_range(option: str, value: float) -> None:
         TrainConfig(**{option: value})
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schedule": "cosin"}, r"schedule = 'cosin' is not known; there are: linear, cosine"),
+        ({"report_to": "nosuch"}, r"the tracker 'nosuch' is not installed"),
+    ],
+)
+def test_names_for_transformers_are_checked_before_anything_is_done(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        karat.train("no such file", out=tmp_path / "o", **options)
+    assert not (tmp_path / "o").exists()
+
+
 def test_options_that_exclude_each_other() -> None:
     with pytest.raises(InputError, match="exclude each other"):
         TrainConfig(lora=8, freeze_below=2)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from transformers import TrainingArguments, set_seed
+from transformers import SchedulerType, TrainingArguments, set_seed
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from karat.data import fingerprint
 from karat.errors import InputError, ResourceError
@@ -76,20 +77,13 @@ def train(
     Raises: InputError and its kin for input that cannot be used; ResourceError for a full disk.
     """
     config = replace(config or TrainConfig(), **options)
+    _check_names(config)
     out = Path(out)
     data = gather_pairs(source, config, test_pairs=test_pairs)
     attributes = choose_attributes(config.attributes, data.fit)
     request = {**asdict(config), "data": fingerprint(data.fit), "out_format": 1}
     resume = open_run(out, request, overwrite=config.overwrite)
-    set_seed(config.seed)
-    reward = load_reward_for_training(
-        resolve_model(config.model),
-        n_heads=len(attributes.names) or config.heads,
-        max_length=config.max_length,
-        dtype=getattr(torch, config.dtype),
-        seed=config.seed,
-    )
-    _name_heads(reward, config, attributes)
+    reward = _load_network(config, attributes)
     needs_strength = config.loss in ("margin", "strength")
     n_without_strength = count_missing_strength(data.fit) if needs_strength else 0
     units = build_units(data.fit, reward.encoder, group=config.group, attributes=attributes.names)
@@ -156,12 +150,22 @@ def _lead(n_trained: int, data: TrainingPairs, evaluation: Evaluation | None) ->
     )
 
 
-def _name_heads(reward: RewardModel, config: TrainConfig, attributes: AttributeHeads) -> None:
+def _load_network(config: TrainConfig, attributes: AttributeHeads) -> RewardModel:
+    """The backbone with its heads, seeded, named and combined as asked for."""
+    set_seed(config.seed)
+    reward = load_reward_for_training(
+        resolve_model(config.model),
+        n_heads=len(attributes.names) or config.heads,
+        max_length=config.max_length,
+        dtype=getattr(torch, config.dtype),
+        seed=config.seed,
+    )
     if attributes.names:
         reward.head_names = attributes.names
         reward.net.combine_H = torch.tensor(attributes.weights, dtype=torch.float32)
     elif config.heads > 1:
         reward.head_names = tuple(f"head_{index}" for index in range(config.heads))
+    return reward
 
 
 # ------------------------------------------------------------------------------------------------------------ training
@@ -264,6 +268,20 @@ def _merge_lora(reward: RewardModel, config: TrainConfig) -> None:
         merged = cast(Any, reward.net.trunk).merge_and_unload()
         reward.net.trunk = merged
         setattr(reward.model, reward.model.base_model_prefix, merged)
+
+
+def _check_names(config: TrainConfig) -> None:
+    """Names that transformers resolves, before hours of work. Raises InputError: no such schedule or tracker."""
+    schedules = [kind.value for kind in SchedulerType]
+    if config.schedule not in schedules:
+        raise InputError(f"schedule = {config.schedule!r} is not known; there are: {', '.join(schedules)}.")
+    there: list[str] = get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    missing = sorted(set(config.report_to.split(",")) - {"", "none", "all", *there})
+    if missing:
+        raise InputError(
+            f"report_to: the tracker {missing[0]!r} is not installed, or transformers does not know it. Install it, or "
+            f"name one of those that are there: {', '.join(there) or 'none'}."
+        )
 
 
 def _learning_rates(config: TrainConfig) -> tuple[float, float]:

@@ -9,6 +9,7 @@ arXiv 2101.06983). Exact for any loss, at the price of one more forward pass.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -187,7 +188,8 @@ class TreeTrainer(Trainer):
         return loss
 
     def _note(self, reward_RH: Tensor, units: Sequence[Unit]) -> None:
-        """Exact counts of this step for the log: pairs, right ones (ties a half), margins, tokens."""
+        """Exact counts of this step for the log: pairs, those whose label is no tie and the right ones among them
+        (equal rewards a half), margins, tokens."""
         trained: TrainedNet = self.accelerator.unwrap_model(self.model)
         reward_R = reward_RH @ trained.net.combine_H.to(reward_RH)
         offset, margins = 0, []
@@ -196,9 +198,18 @@ class TreeTrainer(Trainer):
             margins.append(reward_R[chosen] - reward_R[rejected])
             offset += len(unit.tree.branches)
         margin_P = torch.cat(margins)
-        right = float((margin_P > 0).sum()) + 0.5 * float((margin_P == 0).sum())
-        tokens = sum(unit.tree.n_tokens for unit in units)
-        self._recent.append({"pairs": len(margin_P), "right": right, "margin": float(margin_P.sum()), "tokens": tokens})
+        is_decided_P = torch.tensor([label > 0.5 for unit in units for label in unit.label], device=margin_P.device)
+        decided = margin_P[is_decided_P]
+        right = float((decided > 0).sum()) + 0.5 * float((decided == 0).sum())
+        self._recent.append(
+            {
+                "pairs": len(margin_P),
+                "decided": len(decided),
+                "right": right,
+                "margin": float(margin_P.sum()),
+                "tokens": sum(unit.tree.n_tokens for unit in units),
+            }
+        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the exact training accuracy and mean margin of the pairs since the last entry."""
@@ -206,7 +217,7 @@ class TreeTrainer(Trainer):
             sums = {name: sum(step[name] for step in self._recent) for name in self._recent[0]}
             logs = {
                 **logs,
-                "accuracy": sums["right"] / sums["pairs"],
+                "accuracy": sums["right"] / sums["decided"] if sums["decided"] else math.nan,
                 "margin": sums["margin"] / sums["pairs"],
                 "pairs": sums["pairs"],
                 "unique_tokens": sums["tokens"],
