@@ -5,19 +5,25 @@
     python benchmarks/synthetic.py trained    whole reward models of 70,000 weights, by karat train
     python benchmarks/synthetic.py checkable  real samples of the default model, heads on its hidden states, best of 64
 
-Writes results/synthetic_NAME.json and .md; heads also writes docs/images/synthetic.svg.
+Writes results/synthetic_NAME.json and .md; heads and checkable also write docs/images/synthetic_NAME.svg. With
+--states FILE the hidden states are kept there and read again, since reading 10,000 responses with the default model
+takes two cores far longer than all the rest.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from common import ROOT, write_results
 from karat.report.panels import by_labels_and_noise
-from karat.stress.synthetic import synthetic
+from karat.stress.synthetic import proxies, synthetic
+from karat.stress.synthetic.setting import Prompt
 from karat.types import Result
 
 RUNS: dict[str, tuple[str | None, dict[str, Any]]] = {
@@ -29,7 +35,7 @@ RUNS: dict[str, tuple[str | None, dict[str, Any]]] = {
     ),
     "checkable": ("builtin:checkable", {"gold": "gold"}),
 }
-FIGURE = ROOT / "docs" / "images" / "synthetic.svg"
+IMAGES = ROOT / "docs" / "images"
 
 
 def rows_of(result: Result) -> list[dict[str, Any]]:
@@ -63,25 +69,45 @@ def told(values: dict[str, Any], name: str) -> str:
     return f"{values[name]:.2f} [{values[f'{name}_low']:.2f}, {values[f'{name}_high']:.2f}]"
 
 
-def write_figure(result: Result) -> None:
+def write_figure(result: Result, name: str) -> None:
     """The report's own figure as a file; its colours fall back to those that it names."""
     table = next(table for table in result.tables if table.name == "synthetic_curves")
     plot = by_labels_and_noise(table)
     assert plot is not None
     svg = plot.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1)
-    FIGURE.parent.mkdir(parents=True, exist_ok=True)
-    FIGURE.write_text(svg + "\n", encoding="utf-8")
+    svg = svg.replace('style="', 'style="background: #fff; ', 1)  # a page in dark colours would hide its text
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    (IMAGES / f"synthetic_{name}.svg").write_text(svg + "\n", encoding="utf-8")
+
+
+def kept_in(file: Path) -> Callable[..., list[np.ndarray]]:
+    """`hidden_states`, from the file where there is one; else as it is, and kept."""
+    read = proxies.hidden_states
+
+    def hidden_states(prompts: Sequence[Prompt], model: str, progress: Any = None) -> list[np.ndarray]:
+        if not file.exists():
+            np.savez(
+                file, **{p.prompt_id: state for p, state in zip(prompts, read(prompts, model, progress), strict=True)}
+            )
+        with np.load(file) as kept:
+            return [kept[prompt.prompt_id] for prompt in prompts]
+
+    return hidden_states
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", choices=RUNS)
-    name = parser.parse_args().run
+    parser.add_argument("--states", type=Path, help="file that keeps the hidden states between runs")
+    name, states = vars(parser.parse_args()).values()
+    if states:
+        proxies.hidden_states = kept_in(states)
     pool, options = RUNS[name]
+    was_kept = bool(states and states.exists())
     began = time.perf_counter()
     result = synthetic(pool, **options)
     facts = {
-        "seconds": time.perf_counter() - began,
+        "seconds" + (", hidden states read before" if was_kept else ""): time.perf_counter() - began,
         "finding": result.lead,
         **{f"{f.code} {f.title}": f"{f.verdict}, {f.effect:.2f} [{f.low:.2f}, {f.high:.2f}]" for f in result.findings},
         "pool": result.provenance["pool"],
@@ -91,8 +117,8 @@ def main() -> None:
         **{key: result.values[key] for key in ("pair_prompts", "curve_prompts", "max_n", "n_used", "gold_sd")},
     }
     write_results(f"synthetic_{name}", facts, rows_of(result))
-    if name == "heads":
-        write_figure(result)
+    if name in ("heads", "checkable"):
+        write_figure(result, name)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.stress import mitigation_findings as mitigations
     from karat.stress.capability import findings as capability
     from karat.stress.rl import findings as rl
+    from karat.stress.synthetic import findings as synthetic
     from karat.stress.transfer import findings as transfer
     from karat.train import evaluation_findings as train
 
@@ -38,6 +39,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **evidence.EXPLANATIONS,
         **capability.EXPLANATIONS,
         **rl.EXPLANATIONS,
+        **synthetic.EXPLANATIONS,
         **transfer.EXPLANATIONS,
         **selftest.EXPLANATIONS,
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from karat.selftest import capability, curves, mitigations, rl, stress, transfer
+from karat.selftest import capability, curves, mitigations, rl, stress, synthetic, transfer
 from karat.selftest.config import SelftestConfig
 from karat.selftest.planted import PlantedRow
 from karat.types import Finding, Result, Table
@@ -23,6 +23,7 @@ TITLES = {
     **curves.TITLES,
     **mitigations.TITLES,
     **capability.TITLES,
+    **synthetic.TITLES,
     **rl.TITLES,
     **transfer.TITLES,
 }
@@ -46,6 +47,7 @@ def selftest(
         *curves.curve_rows(replications, config.seed, progress),
         *mitigations.mitigation_rows(replications, config.seed, progress),
         *capability.capability_rows(replications, config.seed, progress),
+        *synthetic.synthetic_rows(replications, config.seed, progress),
         *rl.rl_rows(replications, config.seed, progress),
         *transfer.transfer_rows(replications, config.seed, progress),
     ]

@@ -104,7 +104,8 @@ def make_setting(pool: Any, config: SyntheticConfig, progress: Progress | None =
     prompts = _by_prompt(records, _gold_of(records, config, account.source, progress))
     n_missing = len(records) - sum(len(prompt.responses) for prompt in prompts)
     model = config.model or "default"
-    start = Setting(account.source, config.gold, model, (), (), 0, len(records), n_missing, 0, 0, account)
+    name = pool if isinstance(pool, str) and pool.startswith("builtin:") else account.source
+    start = Setting(name, config.gold, model, (), (), 0, len(records), n_missing, 0, 0, account)
     return _parted(prompts, config, start)
 
 
