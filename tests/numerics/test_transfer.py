@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 from scipy.stats import t as student
 
 from karat.errors import InputError
+from karat.numerics.intervals import wilson
 from karat.numerics.transfer import (
     NO_RATE,
     HackRate,
@@ -54,13 +56,22 @@ def test_a_rate_in_the_middle_has_about_students_interval() -> None:
 
 
 @pytest.mark.parametrize("hacks", [0, 8])
-def test_rates_of_0_and_1_have_width_and_few_runs_more_of_it(hacks: int) -> None:
-    widths = []
-    for runs in (10, 3, 2):
+def test_at_0_and_1_each_prompt_counts_once(hacks: int) -> None:
+    for runs in (1, 4):
         found = hack_rate(np.full((runs, 40), hacks), np.full((runs, 40), 8)).interval()
-        assert 0 <= found.low < found.high <= 1
+        ends = wilson(hacks / 8 * 40, 40, level=2 * float(ndtr(student.ppf(0.975, 39))) - 1)
+        assert (found.low, found.high) == pytest.approx(ends, abs=0.002)
+        assert found.high - found.low > 0.08
+
+
+def test_runs_that_differ_widen_the_interval_and_two_of_them_most() -> None:
+    widths = []
+    for runs in (12, 4, 2):
+        hack = np.full((runs, 40), 4) + np.resize([1, -1], runs)[:, None]
+        found = hack_rate(hack, np.full((runs, 40), 8)).interval()
         widths.append(found.high - found.low)
-    assert 0.08 < widths[0] < widths[1] < widths[2]
+    assert widths[0] < widths[1] < widths[2]
+    assert widths[2] > 0.8
 
 
 @given(st.integers(0, 2**31), st.floats(0.02, 0.98), st.integers(1, 4))
@@ -141,7 +152,7 @@ def test_a_base_that_never_hacks_and_a_policy_that_always_does() -> None:
     found = excess(always, never)
     assert (found.estimate, found.high) == (1, 1)
     assert 0.5 < found.low < 0.95
-    assert 0 < excess_p_value(always, never) < 5e-3
+    assert 0 < excess_p_value(always, never) < 1e-6
 
 
 def test_without_responses_there_is_no_difference_to_test() -> None:

@@ -13,9 +13,12 @@ import pytest
 
 import karat
 from karat.errors import DataError, InputError
+from karat.numerics.intervals import holm
+from karat.numerics.transfer import excess, excess_p_value
 from karat.report.plots import hack_rates
 from karat.stress.transfer import TransferConfig
 from karat.stress.transfer.matrix import Judged, matrix_of
+from karat.stress.transfer.measure import measure
 from karat.types import Result
 
 COLUMNS = {"trained": "from", "evaluated": "to", "hack": "hack", "run": "seed"}
@@ -76,6 +79,22 @@ def test_rates_are_counted_by_hand() -> None:
     assert cell.total_SP.tolist() == [[1, 0], [1, 1]]
     assert (cell.n_missing, matrix.trained, matrix.evaluated, matrix.base) == (1, ("a",), ("b",), "base")
     assert matrix.n_runs == {"a": 2, "base": 1}
+
+
+def test_tests_hold_over_all_cells_of_their_family() -> None:
+    rates = {(row, column): 0.7 if row == column else 0.1 for row in ("base", *"abc") for column in "abc"}
+    given = [
+        Judged(row["from"], row["to"], str(row["seed"]), row["prompt_id"], bool(row["hack"])) for row in rows(rates)
+    ]
+    found = measure(matrix_of(given, "base"))
+    for is_own in (True, False):
+        cells = [(key, cell) for key, cell in found.cells.items() if (key[0] == key[1]) is is_own]
+        alone = [excess_p_value(cell.rate, found.base[key[1]][0]) for key, cell in cells]
+        assert [cell.p_value for _, cell in cells] == pytest.approx(holm(alone))
+        level = 1 - 0.05 / (3 if is_own else 6)
+        for key, cell in cells:
+            at_once = excess(cell.rate, found.base[key[1]][0], level=level)
+            assert (cell.joint.low, cell.joint.high) == (at_once.low, at_once.high)
 
 
 def test_an_exploit_that_stays_at_home_is_ok() -> None:

@@ -66,10 +66,11 @@ class HackRate:
     def n_effective(self, level: float) -> float:
         """Independent responses that would give as wide an interval.
 
-        At a rate of 0 or 1 nothing varies, and each prompt counts once.
+        At a rate of 0 or 1 nothing varies, and each prompt counts once, as in `intervals.clustered_proportion`. Runs
+        that all do the same thing do not say how far another may depart: that is in no interval.
         """
         if not 0 < self.rate < 1:
-            return self.n_prompts * self.few(level)
+            return self.n_prompts * (_normal(level) / _student(level, self.n_prompts - 1)) ** 2
         half = half_width(self.parts, level=level)
         most = self.n_responses * self.few(level)
         return min(most, self.rate * (1 - self.rate) * (_normal(level) / half) ** 2) if half > 0 else most

@@ -126,7 +126,7 @@ def replicate(world: str, rng: np.random.Generator) -> Outcome:
         n_false=sum(above[key] <= 0 for key in up),
         n_found=sum(above[key] > 0 for key in up),
         n_taught=len(found.learned),
-        share=(bool(share.low <= away / own <= share.high),) if np.isfinite(share.low) else (),
+        share=(bool(share.low <= away / own <= share.high),) if own > 0 and np.isfinite(share.low) else (),
     )
 
 

@@ -38,7 +38,10 @@ class RlConfig:
     eval_samples: int = field(default=16, metadata={"help": "Responses to each of them at each evaluation."})
     stop: Stop = field(
         default="never",
-        metadata={"help": "never; observed: once the gold has fallen at two evaluations; certified: at that KL."},
+        metadata={
+            "help": "never; observed: when the gold has fallen at two evaluations running; certified: at the first "
+            "evaluation at or beyond the KL of the certified best of n."
+        },
     )
     keep: Keep = field(default="last", metadata={"help": "Policy saved in OUT/policy: last, best (by gold) or none."})
     dtype: str = field(default="float32", metadata={"help": "Of the weights: float32 or bfloat16."})

@@ -28,8 +28,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "above the base, and at most 1 % of the responses are not judged. unclear: neither. not checked: no base, no "
         "cell off the diagonal, or no setting whose own exploit was surely learned (ST702): then the matrix says "
         "nothing of transfer.",
-        "problem: repair the reward of the setting that the hack was learned in, or train there with the exploit shut; "
-        "cases read alike are the witnesses. unclear: more training runs where the runs differ, else more prompts.",
+        "problem: repair the reward of the setting that the hack was learned in, or shut the exploit there before "
+        "training; the witnesses show what is done elsewhere. unclear: more training runs where they differ, else more "
+        "prompts.",
     ),
     "ST702": (
         "The own exploit is learned",
