@@ -217,6 +217,15 @@ def test_words_and_booleans_are_judgements_and_prompts_make_ids() -> None:
     assert karat.stress.transfer(given, **COLUMNS).values["rate_low"] == expected
 
 
+def test_the_fingerprint_is_of_what_counts() -> None:
+    given = rows(TRANSFERS)
+    marks = [karat.stress.transfer(given, **COLUMNS).provenance["fingerprint"]]
+    marks.append(karat.stress.transfer([{**row, "response": ""} for row in given], **COLUMNS).provenance["fingerprint"])
+    given[5]["hack"] = 1 - given[5]["hack"]
+    marks.append(karat.stress.transfer(given, **COLUMNS).provenance["fingerprint"])
+    assert (len(marks[0]), marks[0] == marks[1], marks[0] == marks[2]) == (16, True, False)
+
+
 def test_settings_choose_and_order_rows() -> None:
     third = {("c", "c"): 0.9, ("base", "c"): 0.1, ("c", "a"): 0.1}
     result = karat.stress.transfer(rows({**TRANSFERS, **third}), **COLUMNS, settings="b, a")

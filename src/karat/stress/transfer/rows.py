@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from karat.data.files import open_source
@@ -30,7 +32,7 @@ def read_matrix(source: Any, config: TransferConfig) -> tuple[HackMatrix, Accoun
             raise InputError(f"no column is named for {name!r}: give --trained, --evaluated and --hack COLUMN.")
     stream = _Rows(open_source(pool_source(source)), config)
     rows = stream.read()
-    account = stream.account()
+    account = replace(stream.account(), fingerprint=_fingerprint(rows))
     if not rows:
         reasons = "; ".join(f"{entry.reason} ({entry.count})" for entry in account.entries[:3])
         raise DataError(f"{account.source}: no row of {account.rows_read} can be used: {reasons}.")
@@ -62,6 +64,14 @@ def _chosen(rows: list[Judged], base: str, settings: Sequence[str], source: str)
     kept = [row for row in rows if row.trained in (*settings, base) and row.evaluated in settings]
     place = {name: at for at, name in enumerate(settings)}
     return sorted(kept, key=lambda row: (place.get(row.trained, -1), place[row.evaluated]))
+
+
+def _fingerprint(rows: Sequence[Judged]) -> str:
+    """16 hex digits of everything that counts, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr((row.trained, row.evaluated, row.run, row.prompt_id, row.is_hack)).encode())
+    return digest.hexdigest()[:16]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -59,7 +59,7 @@ def _result(
     found = measure(matrix)
     provenance: dict[str, Any] = asdict(config)
     if account:
-        provenance |= {"pool": account.source}
+        provenance |= {"pool": account.source, "fingerprint": account.fingerprint}
     return Result(
         command="stress transfer",
         findings=findings_of(matrix, found, config),
