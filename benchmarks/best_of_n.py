@@ -29,7 +29,7 @@ from karat.numerics.best_of_n import best_of_n_by_prompt, best_of_n_curve, pool_
 from karat.numerics.goodhart import locate_peak
 
 SIZES = ((100, 64, 2000), (1000, 64, 2000), (1000, 256, 2000), (1000, 1000, 500), (1000, 1000, 2000), (4000, 256, 2000))
-VERB_SIZES = ((250, 250, 2000), (1000, 250, 2000), (250, 1000, 2000), (1000, 1000, 500), (1000, 1000, 2000))
+VERB_SIZES = ((250, 250, 500), (250, 250, 2000), (1000, 250, 2000), (250, 1000, 2000), (1000, 1000, 2000))
 PLAIN_DRAWS = 2000
 TEXT = "the of and to a in is it you that he was for on are with as I his they be at one have this from or had by"
 
@@ -58,10 +58,10 @@ def write_pool(path: Path, n_prompts: int, size: int) -> None:
     import pyarrow.parquet as pq
 
     rng = np.random.default_rng(0)
-    writer = None
+    writer, vocabulary = None, TEXT.split()
     for prompt in range(n_prompts):
         gold = rng.standard_normal(size)
-        text = [" ".join(rng.choice(TEXT.split(), 40)) for _ in range(size)]
+        text = [" ".join(words) for words in np.array(vocabulary)[rng.integers(0, len(vocabulary), (size, 40))]]
         table = pa.table(
             {
                 "prompt_id": [f"p{prompt}"] * size,
@@ -146,6 +146,7 @@ def verb_rows(sizes: tuple[tuple[int, int, int], ...]) -> list[dict[str, float]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", type=int, nargs=3, metavar=("P", "G", "B"), help="one size, for a process of its own")
+    parser.add_argument("--part", choices=("engine", "verb"), help="only that part")
     parser.add_argument("--verb", nargs=2, metavar=("POOL", "B"), help="the verb on one pool, likewise")
     arguments = parser.parse_args()
     if arguments.one:
@@ -154,6 +155,14 @@ def main() -> None:
     if arguments.verb:
         print(json.dumps(verb(Path(arguments.verb[0]), int(arguments.verb[1]))))
         return
+    if arguments.part != "verb":
+        engine()
+    if arguments.part != "engine":
+        facts = {"what": "karat stress POOL.parquet --proxy rm --gold truth, by part, seconds of the process"}
+        write_results("stress", facts, verb_rows(VERB_SIZES))
+
+
+def engine() -> None:
     rows = [
         {
             "prompts": n_prompts,
@@ -170,9 +179,6 @@ def main() -> None:
         "exact, every n and intervals, s": rows[0]["seconds"],
     }
     write_results("best_of_n", facts, rows)
-    write_results(
-        "stress", {"what": "karat stress POOL.parquet --proxy rm --gold truth, by part"}, verb_rows(VERB_SIZES)
-    )
 
 
 if __name__ == "__main__":

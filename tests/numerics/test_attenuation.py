@@ -101,3 +101,5 @@ def test_equalising_leaves_nothing_of_the_feature() -> None:
     assert np.corrcoef(left, quality)[0, 1] > 0.99
     rare = (rng.random(length.size) < 0.02).astype(float)  # finer steps at the top: a rare hack is equalised too
     assert abs(np.corrcoef(equalised(quality + 8 * rare, rare, PROMPT), rare)[0, 1]) < 0.02
+    noisy = 5 * rare + rng.standard_normal(rare.size)
+    assert abs(equalised(quality + 8 * rare, noisy, PROMPT)[rare == 1].mean()) < 2.5  # 8 before

@@ -129,6 +129,9 @@ def test_a_curve_that_never_turns_has_no_optimum() -> None:
     assert fit is not None
     assert math.isinf(fit.best_d.estimate)
     assert math.isnan(fit.best_gold)
+    slow = fit_curve(line_curve(np.sqrt(kl) * (1 - 0.01 * np.log(np.sqrt(np.maximum(kl, 1e-9)))), 1e-4, rng), kl, "RL")
+    assert slow is not None
+    assert math.isinf(slow.best_d.estimate)  # e^99 sqrt(nats) are out of reach of any policy
     assert fit_curve(line_curve(np.array([0.0, 1.0, 2.0]), 0.1, rng), kl[:3], "RL") is None  # two points
 
 

@@ -60,6 +60,16 @@ def test_a_normal_error_is_regression_to_the_mean_alone(results: dict[str, Resul
     assert findings(results["regressional"])["ST310"].action == "no sure drop to explain"
 
 
+def test_a_shortfall_that_is_not_sure_is_unclear() -> None:
+    found = [
+        findings(karat.stress(pool("regressional", 8, 16, seed), proxy="rm", gold="truth", resamples=100))["ST309"]
+        for seed in range(6)
+    ]
+    unsure = [finding for finding in found if finding.effect >= 0.1 and finding.low <= 0]
+    assert unsure
+    assert {finding.verdict for finding in unsure} == {"unclear"}
+
+
 @pytest.mark.parametrize("kind", ["marked", "hidden", "heavy"])
 def test_high_proxies_that_are_worth_less_are_extremal(results: dict[str, Result], kind: str) -> None:
     found = findings(results[kind])["ST309"]
@@ -174,7 +184,9 @@ def test_plans_answer_how_many_labels_and_which_n(results: dict[str, Result]) ->
     assert [row["goal"] for row in plan][:2] == ["certified n of 2 or more", "certified n of 4 or more"]
     needed = [row["needs_correlation"] for row in plan if math.isfinite(row["needs_correlation"])]
     assert needed == sorted(needed)
-    assert plan[0]["labels"] < plan[1]["labels"] < math.inf  # 0.7 certifies best of 4
+    assert 20 < plan[0]["labels"] < plan[1]["labels"] < math.inf  # 0.7 certifies best of 4
+    assert plan[0]["labels"] < 500
+    assert plan[0]["prompts"] == math.ceil(plan[0]["labels"] / 32)
     assert plan[-1]["labels"] == math.inf
     assert all(row["labels_now"] == 2560 for row in plan)
     peak = table(results["hidden"], "label_plan")[-1]
