@@ -20,6 +20,8 @@ KL_BUDGETS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 """Nats."""
 POWER = 0.8
 """Chance with which the planned labels are to suffice."""
+LEAST_PROMPTS = 8.0
+"""Below it no bound over prompts is to be relied on, however many labels there are."""
 PEAK_FACTOR = 2.0
 """The peak's interval is to reach no further than this from its middle."""
 
@@ -66,7 +68,8 @@ def _label_plan(pool: StressPool, found: Stressed) -> Table:
         if math.isnan(needed):
             break
         labels = labels_needed(r.estimate, needed, design=design, confidence=CERTIFIED_CONFIDENCE, power=POWER)
-        rows.append((f"certified n of {goal} or more", needed, _up(labels), _up(labels / to_a_prompt), now))
+        prompts = max(_up(labels / to_a_prompt), LEAST_PROMPTS)
+        rows.append((f"certified n of {goal} or more", needed, _up(prompts * to_a_prompt), prompts, now))
     if gold.peak is not None and not gold.peak.is_last:
         prompts = prompts_for_peak(gold.peak.low_n, gold.peak.high_n, pool.matrix.n_prompts, factor=PEAK_FACTOR)
         is_cut = gold.peak.high_n >= pool.max_n
@@ -74,8 +77,8 @@ def _label_plan(pool: StressPool, found: Stressed) -> Table:
         rows.append((goal_name, NAN, _up(prompts * to_a_prompt), _up(prompts), now))
     note = (
         f"Labels with which {POWER:.0%} of samples reach the goal, if the correlation is {r.estimate:.2f} as measured, "
-        f"with {to_a_prompt:.3g} labels to a prompt as now (one independent label for {design:.2g} of them). inf: not "
-        "at this correlation."
+        f"with {to_a_prompt:.3g} labels to a prompt as now (one independent label for {design:.2g} of them) and "
+        f"{LEAST_PROMPTS:g} prompts at the least. inf: not at this correlation."
     )
     return Table("label_plan", "How many gold labels buy which certainty", columns, tuple(rows), note)
 
