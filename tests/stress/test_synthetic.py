@@ -425,6 +425,7 @@ def test_the_built_in_world_on_the_command_line(
     assert document["command"] == "stress synthetic"
     assert document["values"]["max_n"] == 16
     assert {finding["gold"] for finding in document["findings"]} == {"karat.worlds.words:gold"}
+    assert document["values"]["report"]["provenance"]["gold"] == "karat.worlds.words:gold"
     page = (tmp_path / "report.html").read_text()
     assert "60 labels, 25% flipped" in page
     assert page.count("gold, worst member") == 1
