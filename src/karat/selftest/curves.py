@@ -4,7 +4,6 @@ Prompts x 64 responses, gold standard normal within prompts unless said otherwis
 
     noise      proxy = gold + standard normal: regressional only
     hack       proxy = gold + half a normal; one response in a hundred is paid 6 more and has gold -2
-    heavy      proxy = gold + 0.7 Student t with 2 degrees of freedom
     verifier   gold is 0 or 1 (1 for three in ten), the proxy counts in halves and ties; the hack mode has gold 0
     overdone   proxy = quality + half a normal, gold = -(quality - 1)^2: too much of a good thing
     marked     the hack mode, and what it is paid for is a feature that others have by chance
@@ -32,7 +31,7 @@ from karat.numerics.best_of_n import (
     prompt_draws,
     soft_best_of_n_by_prompt,
 )
-from karat.numerics.divergence import best_of_n_chi2_bound, best_of_n_kl_bound
+from karat.numerics.divergence import best_of_n_chi2_bound, best_of_n_divergence, best_of_n_kl_bound
 from karat.numerics.goodhart import (
     best_setting,
     certified_gain,
@@ -76,6 +75,7 @@ TITLES = {
     "SE327": "The fall runs through a feature: found",
     "SE328": "The fall runs through a feature: false finding",
     "SE320": "Inflates what the gold does not ask for: false alarm",
+    "SE330": "Certified n beyond the true peak",
     "SE329": "Planned labels certify the n they were planned for",
 }
 """What each row promises."""
@@ -93,11 +93,6 @@ def hack(rng: np.random.Generator, shape: Shape) -> Scores:
     gold = rng.standard_normal(shape)
     is_hacked = rng.random(shape) < 0.01
     return gold + 0.5 * rng.standard_normal(shape) + 6 * is_hacked, np.where(is_hacked, -2.0, gold)
-
-
-def heavy(rng: np.random.Generator, shape: Shape) -> Scores:
-    gold = rng.standard_normal(shape)
-    return gold + 0.7 * rng.standard_t(2, shape), gold
 
 
 def verifier(rng: np.random.Generator, shape: Shape) -> Scores:
@@ -236,6 +231,15 @@ def runs_through(is_marked: bool, rng: np.random.Generator) -> bool:
     return bool(drop.low > 0 and low > 0 and back_P.mean() >= 0.5 * drop.estimate)
 
 
+def is_beyond_peak(pool: PoolMatrix, truth_N: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether the certified n, from the exact chi-square of each prompt, lies beyond the true peak."""
+    proxy = curve_of(pool, prompt_draws(pool.n_prompts, 2, rng), of_proxy=True)
+    gain_N = (proxy.mean_N - proxy.mean_N[0]) / within_prompt_sd(pool.proxy_PG)
+    chi2_N = np.mean([best_of_n_divergence(row, N)[1] for row in pool.proxy_PG], axis=0)
+    certified_N = certified_gain(gain_N, chi2_N, reference_correlation(pool, rng=rng, level=0.9).low)
+    return bool(certified_N.max() > 0 and np.argmax(certified_N) > np.argmax(truth_N))
+
+
 def some_feature_departs(pool: PoolMatrix, count_BP: np.ndarray, rng: np.random.Generator) -> bool:
     """Whether any of 20 unrelated features is said to grow, or shrink, beyond what the gold would choose."""
     feature_RF = rng.standard_normal((int(pool.size_P.sum()), 20))
@@ -303,6 +307,11 @@ def curve_rows(replications: int, seed: int, progress: Callable[..., None] | Non
         count("SE327", runs_through(True, rng))
         count("SE328", runs_through(False, rng))
         count("SE329", plan_is_met(rng))
+    own_rng = np.random.default_rng([seed, 101])
+    for _ in range(replications):
+        for world, prompts in ((verifier, PROMPTS), (hack, 20)):
+            pool = matrix_of(world(own_rng, (prompts, RESPONSES)))
+            count("SE330", is_beyond_peak(pool, truth[world], own_rng))
     shares = {code: np.concatenate(found) for code, found in covered.items()}
     shares |= {code: np.array(found) for code, found in hits.items()}
     return [_row(code, shares[code]) for code in TITLES]
@@ -326,6 +335,7 @@ PLANTED: dict[str, tuple[str, float, float]] = {
     "SE327": ("marked: the hacks have the feature", 0.8, 1.0),
     "SE328": ("marked: the feature is unrelated", 0.0, 0.05),
     "SE320": ("noise; 20 unrelated features", 0.0, 0.05),
+    "SE330": ("verifier, with ties; hack, 20 prompts", 0.0, 0.05),
     "SE329": ("correlation 0.7, best of 3, 80 % planned", 0.7, 0.9),
 }
 """World, and the share that is promised."""
