@@ -21,6 +21,7 @@ from karat.numerics.mitigation_rules import RuleInputs, fit_rule, rule_scores
 from karat.numerics.rule_names import RuleSettings
 from karat.rewards import Group, load_reward
 from karat.stress.config import StressConfig
+from karat.stress.export import _from_anywhere
 from karat.stress.mitigations import (
     compare_mitigations,
     compare_paths,
@@ -243,6 +244,16 @@ def test_a_reward_may_hold_commas() -> None:
         proxy="rm", members="b,c", export="worst", rewards="rm=ensemble:x,y, b=average:p,q,r,c=folder#helpful"
     )
     assert config.reward_of == {"rm": "ensemble:x,y", "b": "average:p,q,r", "c": "folder#helpful"}
+
+
+def test_folders_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert _from_anywhere("a") == str(tmp_path / "a")
+    assert _from_anywhere("average:a, b") == f"average:{tmp_path / 'a'},{tmp_path / 'b'}"
+    assert _from_anywhere("ensemble:builtin:longer,b") == f"ensemble:builtin:longer,{tmp_path / 'b'}"
+    assert _from_anywhere("hub/name") == "hub/name"
 
 
 def test_an_export_needs_a_folder() -> None:

@@ -87,9 +87,17 @@ def _members(rule: str, config: StressConfig) -> tuple[MemberSpec, ...]:
             )
         whole = named[column]
         reward, head = (whole, "") if Path(whole).exists() else (whole.partition("#")[0], whole.partition("#")[2])
-        # the folder must be found from wherever the exported reward is used
-        found.append(MemberSpec(column, str(Path(reward).resolve()) if Path(reward).exists() else reward, head))
+        found.append(MemberSpec(column, _from_anywhere(reward), head))
     return tuple(found)
+
+
+def _from_anywhere(reward: str) -> str:
+    """The REWARD with its folders as absolute paths, so that they are found wherever the export is used."""
+    for prefix in ("ensemble:", "average:"):
+        if reward.startswith(prefix):
+            parts = reward.removeprefix(prefix).split(",")
+            return prefix + ",".join(_from_anywhere(part.strip()) for part in parts)
+    return str(Path(reward).resolve()) if Path(reward).exists() else reward
 
 
 def _references(pool: StressPool, usable: Usable, fitted: FittedRule) -> dict[str, References]:
