@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def checkpoints(gold_KPG: np.ndarray) -> list[Checkpoint]:
     base = np.random.default_rng(1).standard_normal((P, G))
     return [
         Checkpoint(
-            10 * k, tuple(("text",) * G for _ in range(P)), base + k, gold_KPG[k], np.full((P, G), float(k * k)),
+            10 * k, tuple((f"text {p}",) * G for p in range(P)), base + k, gold_KPG[k], np.full((P, G), float(k * k)),
             np.ones((P, G)), np.zeros((P, G), bool),
         )
         for k in range(K)
@@ -212,6 +213,10 @@ def test_witnesses_are_those_whose_proxy_is_furthest_above_their_gold_in_deviati
     found = findings_of(measure(points, config, "", (1, 0.0)), config, RewardTally(1, 0))[0]
     assert found.verdict == "problem"
     assert [text.split(",")[0] for text in found.witnesses] == ["proxy 800", "proxy 700", "proxy 600"]
+    texts = tuple((("", "", "", "other")[p % 4],) * 4 for p in range(40))
+    same = [*points[:-1], replace(last, responses=texts)]
+    found = findings_of(measure(same, config, "", (1, 0.0)), config, RewardTally(1, 0))[0]
+    assert found.witnesses == ("proxy 800, gold 0: (empty)", "proxy 600, gold 0: other")
 
 
 def test_prompts_without_gold_are_left_out_and_counted() -> None:

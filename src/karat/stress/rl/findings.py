@@ -227,7 +227,7 @@ def _missing(tally: RewardTally) -> Finding:
 
 
 def _overpaid(found: RlMeasured) -> tuple[str, ...]:
-    """Three responses of the last checkpoint, of different prompts, whose proxy is furthest above their gold.
+    """Three different responses of the last checkpoint, of different prompts, whose proxy is furthest above their gold.
 
     Each in standard deviations of the first checkpoint: the two rewards have units of their own.
     """
@@ -235,12 +235,13 @@ def _overpaid(found: RlMeasured) -> tuple[str, ...]:
     proxy_sd, gold_sd = within_prompt_sd(first.proxy_PG) or 1.0, within_prompt_sd(first.gold_PG) or 1.0
     score = np.nan_to_num(last.proxy_PG / proxy_sd - last.gold_PG / gold_sd, nan=-math.inf)
     best_P = score.argmax(axis=1)
-    order = np.argsort(-score[np.arange(len(best_P)), best_P])[:3]
-    return tuple(
-        f"proxy {last.proxy_PG[p, best_P[p]]:.3g}, gold {last.gold_PG[p, best_P[p]]:.3g}: "
-        f"{last.responses[p][best_P[p]][:WITNESS_CHARS]}"
-        for p in order
-    )
+    order = np.argsort(-score[np.arange(len(best_P)), best_P], kind="stable")
+    shown: dict[str, str] = {}  # a collapsed policy gives one text everywhere: once is enough
+    for p in order:
+        text = last.responses[p][best_P[p]][:WITNESS_CHARS]
+        proxy, gold = last.proxy_PG[p, best_P[p]] + 0.0, last.gold_PG[p, best_P[p]] + 0.0
+        shown.setdefault(text, f"proxy {proxy:.3g}, gold {gold:.3g}: {text or '(empty)'}")
+    return tuple(shown.values())[:3]
 
 
 # --------------------------------------------------------------------------------------------------- tables and values
