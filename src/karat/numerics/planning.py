@@ -76,7 +76,7 @@ def prompts_for_peak(low_n: float, high_n: float, n_prompts: int, *, factor: flo
     """Prompts with which a peak's interval reaches no further than a factor from its middle: high / low = factor^2.
 
     The curve is smooth in n, so that the error of the place of its top falls with the root of the number of prompts:
-    prompts times the squared ratio of the present reach to the wanted one, in logarithms. Simulated from 20 to 640
+    prompts times the squared ratio of the present reach to the wanted one, in logarithms. Simulated from 40 to 640
     prompts of a hack mode this holds within a tenth; where the interval is cut by the last n, as with few prompts of a
     heavy-tailed proxy, the true need is up to 1.6 times as much. It is not used downwards, where it does not hold.
 
