@@ -31,7 +31,7 @@ RUNS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "own": (None, {"member_labels": "own"}),
     "trained": (
         None,
-        {"train": True, "lr": 1e-3, "epochs": 2.0, "sizes": "400", "seeds": 3, "members": 3, "samples": 128},
+        {"train": True, "lr": 1e-3, "epochs": 2.0, "sizes": "400", "seeds": 5, "members": 4, "samples": 128},
     ),
     "checkable": ("builtin:checkable", {"gold": "gold"}),
 }
