@@ -21,6 +21,12 @@ RUNS = (
     "quality.py hh --seeds 0 1 2",
     "quality.py ukp --seeds 0 1 2",
     "best_of_n.py",
+    "mitigations.py pool",
+    "mitigations.py rl",
+    "synthetic.py heads",
+    "synthetic.py own",
+    "synthetic.py trained",
+    "synthetic.py checkable",
 )
 
 
