@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 
 from karat.errors import DataError, InputError
 from karat.numerics.best_of_n import pool_matrix, prompt_draws
+from karat.numerics.equal_kl import Path as RulePath
 from karat.numerics.equal_kl import best_of_n_path
 from karat.numerics.mitigation_rules import RuleInputs, fit_rule, rule_scores
 from karat.numerics.rule_names import RuleSettings
@@ -170,6 +171,21 @@ def test_choosing_the_best_of_equals_is_no_gain() -> None:
         shown.append(found.entries[0].difference.estimate)
     assert np.mean(gains) == pytest.approx(0, abs=0.06)
     assert np.mean(shown) > 0.1  # what the best of the table seems to gain
+
+
+def test_intervals_hold_where_rules_differ_on_few_prompts() -> None:
+    """Most prompts have the same choice under both rules, the rest differ by chance alone: percentiles miss 10 %."""
+    rng = np.random.default_rng(0)
+    count, n, missed = prompt_draws(40, 400, rng), np.array([1, 2]), 0
+    for _ in range(600):
+        differs = np.where(rng.random(40) < 0.12, rng.standard_normal(40), 0.0)
+        gold = {"proxy": rng.standard_normal((40, 2))}
+        gold["clip"] = gold["proxy"] + np.stack([np.zeros(40), differs], axis=1)
+        paths = {rule: RulePath(strength_T=n, kl_PT=np.tile([0.0, 0.2], (40, 1)), gold_PT=gold[rule]) for rule in gold}
+        entry = compare_paths(paths, 1.0, count).of("clip")
+        assert entry is not None
+        missed += not entry.difference.low <= 0 <= entry.difference.high
+    assert missed / 600 < 0.06
 
 
 def test_the_same_seed_gives_the_same_table() -> None:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import logsumexp, ndtri, stdtrit, xlogy
+from scipy.special import logsumexp, ndtr, stdtrit, xlogy
 
 from karat.errors import InputError
 from karat.numerics.best_of_n import PoolMatrix, best_of_n_by_prompt
 from karat.numerics.divergence import best_of_n_divergence, best_of_n_kl_bound
+from karat.numerics.intervals import MIN_BOOTSTRAP_CLUSTERS
 from karat.numerics.validation import require_share
 
 Reweighting = Literal["chi-square", "softmax"]
@@ -172,13 +173,15 @@ def clear_differences(
     """Which pairs of means differ clearly, at one level for all pairs together (single-step max-t by bootstrap).
 
     A pair is clearly different where |difference| exceeds c standard errors, with c the `level` quantile, over the
-    draws, of the largest of all pairs' |difference - its estimate| / standard error. So the chance that any pair of
-    equal means is called different is 1 - level at most, however many rules there are and however alike they are.
+    draws, of the largest of all pairs' |difference - its estimate| / standard error, brought from the normal's to
+    Student's t at its own level, which lies further out than that of one pair. Below MIN_BOOTSTRAP_CLUSTERS units, of
+    which draws have too short tails, c is Bonferroni's. So the chance that any pair of equal means is called
+    different is about 1 - level, however many rules there are and however alike they are.
 
     Args:
         draw_BR: the means in each draw; paired.
         n_units: prompts that were drawn.
-    Returns: is_clear_RR, symmetric; and c, widened for few units as Student's t is over the normal.
+    Returns: is_clear_RR, symmetric; and c.
     """
     require_share("level", level)
     n_rules = value_R.size
@@ -191,9 +194,13 @@ def clear_differences(
     varies = error > 1e-12 * scale
     if not varies.any():
         return np.zeros((n_rules, n_rules), bool), math.nan
-    largest_B = (np.abs(draw[:, varies] - difference[varies]) / error[varies]).max(axis=1)
-    few = math.sqrt(n_units / (n_units - 1)) * float(stdtrit(n_units - 1, 0.5 + level / 2) / ndtri(0.5 + level / 2))
-    critical = float(np.quantile(largest_B, level)) * few
+    beyond = (1 - level) / (2 * int(varies.sum()))
+    if n_units >= MIN_BOOTSTRAP_CLUSTERS:
+        largest_B = (np.abs(draw[:, varies] - difference[varies]) / error[varies]).max(axis=1)
+        # the draw with 1 - level or less above it, where the data count as one draw more
+        rank = min(math.ceil(level * (largest_B.size + 1)), largest_B.size)
+        beyond = float(ndtr(-np.sort(largest_B)[rank - 1]))
+    critical = math.sqrt(n_units / (n_units - 1)) * -float(stdtrit(n_units - 1, beyond))
     is_clear_RR = np.zeros((n_rules, n_rules), bool)
     is_clear_RR[one[varies], two[varies]] = np.abs(difference[varies]) > critical * error[varies]
     return is_clear_RR | is_clear_RR.T, critical

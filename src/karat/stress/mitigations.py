@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from karat.errors import InputError
-from karat.numerics.best_of_n import PoolMatrix, largest_n, percentile_ends, pool_matrix, prompt_draws
+from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix, prompt_draws
 from karat.numerics.equal_kl import (
     AtKl,
     Path,
@@ -332,8 +332,11 @@ def _entry(
 
 
 def _interval(value_P: np.ndarray, draw_B: np.ndarray, sd: float) -> Interval:
-    low, high = percentile_ends(draw_B / sd, value_P.size)
-    return Interval(float(value_P.mean()) / sd, float(low), float(high), value_P.size, "bootstrap")
+    """Student's t with the bootstrap's standard error: where rules differ on few prompts percentiles are too narrow
+    (91 % for a length trend that takes next to nothing away, this 96 %)."""
+    mean = float(value_P.mean()) / sd
+    half = math.sqrt(value_P.size / (value_P.size - 1)) * float(stdtrit(value_P.size - 1, 0.975) * draw_B.std(ddof=1))
+    return Interval(mean, mean - half / sd, mean + half / sd, value_P.size, "bootstrap")
 
 
 def _cross_chosen_gain(gold_PR: np.ndarray, candidates: list[int], proxy: int) -> Interval:
