@@ -74,13 +74,34 @@ def test_coverage_with_few_seeds() -> None:
     assert narrow / 400 < 0.9
 
 
-def test_draws_reach_as_far_as_the_interval() -> None:
+@pytest.mark.parametrize("n_seeds", [2, 3])
+def test_coverage_with_the_fewest_seeds(n_seeds: int) -> None:
+    """Seeds that differ as much as prompts do: Satterthwaite's degrees of freedom alone cover in 88 and 92 %."""
+    rng = np.random.default_rng(5)
+    shape = (n_seeds, 40, 2000)
+    value_SPN = (
+        rng.standard_normal((n_seeds, 1, 2000)) + rng.standard_normal((1, 40, 2000)) + 0.5 * rng.standard_normal(shape)
+    )
+    found = crossed_mean(value_SPN)
+    covered = np.mean(np.abs(found.mean_N) <= found.half_width(0.95))
+    assert 0.935 <= covered <= 0.98
+    satterthwaite = student.ppf(0.975, found.freedom_N) * found.error_N
+    assert np.mean(np.abs(found.mean_N) <= satterthwaite) < 0.93
+
+
+def test_five_seeds_have_the_degrees_of_freedom_of_satterthwaite() -> None:
+    found = crossed_mean(np.random.default_rng(6).standard_normal((5, 12, 3)))
+    assert found.half_width(0.9) == pytest.approx(student.ppf(0.95, found.freedom_N) * found.error_N)
+
+
+@pytest.mark.parametrize("n_seeds", [3, 6])
+def test_draws_reach_as_far_as_the_interval(n_seeds: int) -> None:
     rng = np.random.default_rng(2)
-    value_SPN = rng.standard_normal((6, 40, 1)) + 0.4 * rng.standard_normal((6, 1, 1))
-    draw_BN = crossed_draws(value_SPN, *seed_and_prompt_draws(6, 40, 4000, rng))
+    value_SPN = rng.standard_normal((n_seeds, 40, 1)) + 0.4 * rng.standard_normal((n_seeds, 1, 1))
+    draw_BN = crossed_draws(value_SPN, *seed_and_prompt_draws(n_seeds, 40, 4000, rng))
     low, high = percentile_ends(draw_BN, 40)
     found = crossed_interval(value_SPN[:, :, 0])
-    assert draw_BN.mean() == pytest.approx(found.estimate, abs=0.02)
+    assert draw_BN.mean() == pytest.approx(found.estimate, abs=0.03)
     assert high[0] - low[0] == pytest.approx(found.high - found.low, rel=0.12)
 
 

@@ -9,6 +9,10 @@ the two-way table estimate without bias: V = (MS_seed + MS_prompt - MS_rest) / (
 freedom (Cornfield & Tukey 1956; Satterthwaite 1946). An interval over prompts alone takes the seeds that happened to be
 drawn for all there are. A bootstrap that draws both kinds counts the rest three times (Owen 2007, arXiv 0712.1111), so
 its draws are scaled to V here.
+
+With fewer than MIN_UNITS seeds (or prompts) Satterthwaite's degrees of freedom are too often too many: with two seeds
+that differ the interval covered in 88 to 90 % of 4,000 tables, with three in 92 to 93 %. There each part gets Student's
+quantile of its own units, and the squares are added, as in `karat.numerics.transfer`: 94 to 97 %, and far wider.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ from karat.numerics.best_of_n import Curve, percentile_ends
 from karat.numerics.intervals import Interval
 from karat.numerics.validation import require_share
 
+MIN_UNITS = 5
+"""Seeds, and prompts, from which on Satterthwaite's degrees of freedom are used."""
+
 
 @dataclass(frozen=True, slots=True)
 class CrossedMean:
@@ -31,11 +38,24 @@ class CrossedMean:
 
     Attributes:
         mean_N: the estimate; error_N: its standard error; freedom_N: degrees of freedom of that error.
+        part_2N: variance from seeds, without what the rest adds to it, and from prompts; n_seeds, n_prompts: how many.
     """
 
     mean_N: np.ndarray
     error_N: np.ndarray
     freedom_N: np.ndarray
+    part_2N: np.ndarray
+    n_seeds: int
+    n_prompts: int
+
+    def half_width(self, level: float) -> np.ndarray:
+        """Half of the interval of each column."""
+        tail = 0.5 + level / 2
+        satterthwaite_N = np.asarray(stdtrit(self.freedom_N, tail) * self.error_N)
+        if min(self.n_seeds, self.n_prompts) >= MIN_UNITS:
+            return satterthwaite_N
+        quantile_2 = stdtrit(np.array([self.n_seeds - 1.0, self.n_prompts - 1.0]), tail)
+        return np.asarray(np.maximum(np.sqrt(quantile_2**2 @ self.part_2N), satterthwaite_N))
 
 
 def crossed_mean(value_SPN: np.ndarray) -> CrossedMean:
@@ -64,11 +84,19 @@ def crossed_mean(value_SPN: np.ndarray) -> CrossedMean:
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom_N = np.where(spread_N > 0, total_N**2 / spread_N, n_seeds + n_prompts - 2)
     least = min(n_seeds, n_prompts) - 1  # Satterthwaite's can fall below that of either part by chance
-    return CrossedMean(mean_N, np.sqrt(total_N / (n_seeds * n_prompts)), np.maximum(freedom_N, least))
+    n_values = n_seeds * n_prompts
+    return CrossedMean(
+        mean_N=mean_N,
+        error_N=np.sqrt(total_N / n_values),
+        freedom_N=np.maximum(freedom_N, least),
+        part_2N=np.stack([np.maximum(by_seed_N - rest_N, 0.0), by_prompt_N]) / n_values,
+        n_seeds=n_seeds,
+        n_prompts=n_prompts,
+    )
 
 
 def crossed_interval(value_SP: np.ndarray, *, level: float = 0.95) -> Interval:
-    """Student's t interval of the mean of a table; ends NaN where nothing varies.
+    """Student's t interval of the mean of a table (`CrossedMean.half_width`); ends NaN where nothing varies.
 
     Args:
         value_SP: finite, two seeds and two prompts or more.
@@ -79,7 +107,7 @@ def crossed_interval(value_SP: np.ndarray, *, level: float = 0.95) -> Interval:
     mean, error = float(found.mean_N[0]), float(found.error_N[0])
     if error <= 1e-12 * max(1.0, abs(mean)):
         return Interval(mean, math.nan, math.nan, value_SP.shape[1], "no variation")
-    half = float(stdtrit(found.freedom_N[0], 0.5 + level / 2)) * error
+    half = float(found.half_width(level)[0])
     return Interval(mean, mean - half, mean + half, value_SP.shape[1], "crossed t")
 
 
@@ -100,7 +128,7 @@ def crossed_draws(
     """Bootstrap draws of the columns' means, both kinds of units drawn, shape (B, N).
 
     The draws of each column are scaled around its mean so that `percentile_ends` with P units, which widens for the
-    number of prompts, reaches as far as Student's t with the error and the freedom of `crossed_mean` would.
+    number of prompts, reaches as far as `CrossedMean.half_width` does.
 
     Args:
         value_SPN: finite; count_BS, count_BP: from `seed_and_prompt_draws`.
@@ -111,7 +139,7 @@ def crossed_draws(
     by_prompt_BSN = (count_BP @ value_SPN.transpose(1, 0, 2).reshape(n_prompts, -1)).reshape(-1, n_seeds, n_columns)
     away_BN = np.einsum("bs,bsn->bn", count_BS, by_prompt_BSN) / (n_seeds * n_prompts) - found.mean_N
     reach = math.sqrt(n_prompts / (n_prompts - 1)) * float(stdtrit(n_prompts - 1, 0.5 + level / 2))
-    wanted_N = stdtrit(found.freedom_N, 0.5 + level / 2) * found.error_N / reach
+    wanted_N = found.half_width(level) / reach
     spread_N = np.sqrt((away_BN**2).mean(axis=0))
     return np.asarray(found.mean_N + away_BN * (wanted_N / np.where(spread_N > 0, spread_N, 1.0)))
 
