@@ -18,7 +18,7 @@ from karat.rewards import load_reward
 from karat.stress.rl import RlConfig
 from karat.stress.rl.findings import findings_of, lead_of, measure
 from karat.stress.rl.rollouts import Checkpoint, with_known
-from karat.stress.rl.stopping import has_fallen, has_fallen_twice
+from karat.stress.rl.stopping import has_fallen, has_fallen_twice, level_of
 from karat.stress.rl.training import RewardTally, neutral_where_missing
 from karat.types import Result
 from karat.worlds import words
@@ -89,11 +89,38 @@ def test_a_gold_that_falls_stops_the_run_where_asked(padded: tuple[Result, Path]
     assert "Stopped: the gold fell" in result.lead
 
 
+def test_looking_more_often_asks_for_more_at_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [level_of(looks) for looks in (1, 20, 100)] == pytest.approx([0.98, 0.98, 0.996])
+    asked: list[float] = []
+
+    def fallen(_: np.ndarray, level: float) -> bool:
+        asked.append(level)
+        return True
+
+    monkeypatch.setattr("karat.stress.rl.run.has_fallen_twice", fallen)
+    karat.stress.rl(setting="length", steps=199, eval_every=2, stop="observed", **FAST)
+    assert asked == pytest.approx([0.996])
+
+
+def test_level_runs_are_seldom_stopped_however_often_they_are_looked_at() -> None:
+    rng, stopped = np.random.default_rng(6), [0, 0]
+    for _ in range(60):
+        gold_PK = rng.standard_normal((32, 1)) + 0.25 * rng.standard_normal((32, 101))
+        for number, level in enumerate((0.98, level_of(100))):
+            stopped[number] += any(has_fallen_twice(gold_PK[:, : k + 1], level) for k in range(2, 101))
+    assert stopped[1] <= 3 < stopped[0]
+
+
 def test_where_nothing_is_certified_nothing_is_trained() -> None:
     result = karat.stress.rl(proxy="builtin:longer", steps=5, stop="certified", **FAST)
     assert (result.values["certified_n"], result.values["step"], result.values["stopped"]) == (1, [0], "certified")
     assert result.lead.startswith("Not trained")
-    assert [finding.verdict for finding in result.findings] == ["not checked", "not checked", "ok"]
+    assert [finding.verdict for finding in result.findings] == ["not checked"] * 3
+
+
+def test_weights_that_are_no_longer_finite_are_told() -> None:
+    with pytest.raises(InputError, match=r"not finite after step 1: training has diverged\. Lower --lr"):
+        karat.stress.rl(setting="length", steps=1, lr=1e39, **FAST)
 
 
 def test_a_proxy_near_the_gold_is_certified_and_stops_at_its_kl(
@@ -249,6 +276,9 @@ def test_without_gold_the_truth_is_not_checked() -> None:
         ({"generations": 1}, "generations = 1 is out of range: it must be at least 2"),
         ({"proxy": "builtin:longer", "gold": "builtin:longer"}, "a reward cannot be its own truth"),
         ({"lr": -1.0}, "lr = -1 is out of range"),
+        ({"lr": float("inf")}, "lr = inf is out of range"),
+        ({"temperature": float("inf")}, "temperature = inf is out of range"),
+        ({"eval_prompts": 65}, "eval_prompts = 65: the words world holds out 64"),
         ({"responses_per_pass": 7}, "does not divide"),
         ({"prompts": [{"prompt": "a"}]}, "prompts without a policy"),
         ({"policy": "somewhere"}, "no prompts for somewhere"),

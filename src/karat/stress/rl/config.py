@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,10 +58,10 @@ class RlConfig:
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
         for name in ("lr", "kl_beta"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} = {getattr(self, name):g} is out of range: it must be at least 0.")
-        if not self.temperature > 0:
-            raise InputError(f"temperature = {self.temperature:g} is out of range: it must be above 0.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} = {getattr(self, name):g} is out of range: it must be at least 0 and finite.")
+        if not 0 < self.temperature < math.inf:
+            raise InputError(f"temperature = {self.temperature:g} is out of range: it must be above 0 and finite.")
         if self.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype = {self.dtype!r}: there are float32 and bfloat16.")
         if self.proxy and self.proxy == self.gold:

@@ -50,7 +50,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Scores missing in training",
         "The share of responses in training that the proxy gave no score. They got the mean of their group, which "
         "pulls the policy nowhere; TRL by itself would have taken them for 0.",
-        "ok: none. unclear: at most 1 %. problem: more.",
+        "ok: none. unclear: at most 1 %. problem: more. not checked: nothing was trained.",
         "Find out which responses get no score: a policy can learn to write them.",
     ),
 }
@@ -216,11 +216,13 @@ def _gains_gold(found: RlMeasured, config: RlConfig) -> Finding:
 
 
 def _missing(tally: RewardTally) -> Finding:
-    share = tally.missing / tally.asked if tally.asked else math.nan
+    unit = "share of training responses"
+    if not tally.asked:
+        return _finding("ST503", "not checked", UNDEFINED, unit, action="needs a step of training")
+    share = tally.missing / tally.asked
     verdict: Verdict = "ok" if not tally.missing else "unclear" if share <= MISSING_LIMIT else "problem"
     return _finding(
-        "ST503", verdict, Interval(share, *wilson(tally.missing, tally.asked), tally.asked, "wilson"),
-        "share of training responses",
+        "ST503", verdict, Interval(share, *wilson(tally.missing, tally.asked), tally.asked, "wilson"), unit,
         n_used=tally.asked - tally.missing, n_missing=tally.missing,
         action=EXPLANATIONS["ST503"][3] if tally.missing else "",
     )  # fmt: skip

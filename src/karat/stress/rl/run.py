@@ -28,7 +28,7 @@ from karat.rewards.model import resolve_model
 from karat.stress.rl.config import RlConfig
 from karat.stress.rl.findings import RlMeasured, findings_of, lead_of, measure, tables_of, values_of
 from karat.stress.rl.rollouts import Checkpoint, Evaluator, with_known
-from karat.stress.rl.stopping import has_fallen_twice
+from karat.stress.rl.stopping import has_fallen_twice, level_of
 from karat.stress.rl.training import RewardTally, train_policy
 from karat.types import Account, Result, Text
 from karat.worlds import words
@@ -88,7 +88,11 @@ def _task(policy: str, prompts: Any, config: RlConfig) -> tuple[_Task, RlConfig]
         if config.setting not in words.SETTINGS:
             raise InputError(f"no built-in setting {config.setting!r}; there are: {', '.join(words.SETTINGS)}.")
         asked = words.prompts(words.SETTINGS[config.setting].cue)
-        held_out = asked[words.TRAIN_PROMPTS :][: config.eval_prompts]
+        held_out = asked[words.TRAIN_PROMPTS :]
+        if config.eval_prompts > len(held_out):
+            raise InputError(
+                f"eval_prompts = {config.eval_prompts}: the words world holds out {len(held_out)} prompts."
+            )
         config = replace(
             config,
             proxy=config.proxy or words.SETTINGS[config.setting].judge,
@@ -98,7 +102,7 @@ def _task(policy: str, prompts: Any, config: RlConfig) -> tuple[_Task, RlConfig]
         )
         path = str(words.POLICY)
         model = _load(path, f"built-in words world, {config.setting} judge", config)
-        return _Task(model, path, tuple(asked[: words.TRAIN_PROMPTS]), tuple(held_out)), config
+        return _Task(model, path, tuple(asked[: words.TRAIN_PROMPTS]), tuple(held_out[: config.eval_prompts])), config
     if prompts is None:
         raise InputError(f"no prompts for {policy}: give a file of rows with a prompt each.")
     if not config.proxy:
@@ -183,7 +187,8 @@ class _Watch:
         if self.config.stop == "certified":
             return "certified" if point.kl_PG.mean() >= self.certified[1] else ""
         if self.config.stop == "observed":
-            return "observed" if has_fallen_twice(with_known(self.points, "gold_PG")) else ""
+            level = level_of(math.ceil(self.config.steps / self.config.eval_every))
+            return "observed" if has_fallen_twice(with_known(self.points, "gold_PG"), level) else ""
         return ""
 
     def _write(self, point: Checkpoint) -> None:

@@ -43,6 +43,7 @@ def train_policy(
 
     Args:
         on_step: called with 0 before training and after each step; True stops.
+    Raises: InputError: the weights are no longer finite.
     """
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
@@ -57,6 +58,11 @@ def train_policy(
 
     class Watch(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if not all(bool(torch.isfinite(weight).all()) for weight in policy.model.parameters()):
+                raise InputError(
+                    f"the policy's weights are not finite after step {state.global_step}: training has diverged. "
+                    f"Lower --lr (now {config.lr:g}) or use --dtype float32."
+                )
             if on_step(state.global_step, policy):
                 control.should_training_stop = True
 
