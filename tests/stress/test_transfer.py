@@ -239,6 +239,13 @@ def test_rows_that_lack_something_are_dropped_and_counted() -> None:
     assert {row[1]: row[2] for row in account.rows} == {"column 'to' is null": 1, "neither prompt_id nor prompt": 1}
 
 
+def test_the_base_needs_no_training_run() -> None:
+    given = [{**row, "seed": None} if row["from"] == "base" else row for row in rows(TRANSFERS)]
+    result, with_run = (karat.stress.transfer(which, **COLUMNS) for which in (given, rows(TRANSFERS)))
+    assert result.values == with_run.values
+    assert "null" not in str(next(table for table in result.tables if table.name == "account").rows)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -269,6 +276,7 @@ def test_bad_rows_are_told(change: dict[str, Any], options: dict[str, Any], mess
         ({"threshold": 1.0}, "threshold is named without a pool"),
         ({"runs": 0}, "runs = 0 is out of range"),
         ({"lr": 0.0}, "lr = 0 is out of range"),
+        ({"lr": math.inf}, "lr = inf is out of range"),
     ],
 )
 def test_wrong_use_is_told(options: dict[str, Any], message: str) -> None:

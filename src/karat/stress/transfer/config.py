@@ -44,8 +44,8 @@ class TransferConfig:
         for name, least in limits.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
-        if not self.lr > 0:
-            raise InputError(f"lr = {self.lr:g} is out of range: it must be above 0.")
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"lr = {self.lr:g} is out of range: it must be above 0 and finite.")
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise InputError(f"threshold = {self.threshold}: it must be a finite number.")
         columns = [name for name in (self.trained, self.evaluated, self.hack, self.run) if name]

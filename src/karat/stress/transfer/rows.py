@@ -113,10 +113,12 @@ class _Rows(RowStream):
     def _judged(self, row: Row, bad: list[tuple[int, Any]]) -> Judged:
         config = self._config
         response = row.raw.get("response", row.raw.get("completion"))
+        trained = _name(row, config.trained)
+        is_base = trained == (config.base or BASE)  # which was not trained, and may have no run
         return Judged(
-            trained=_name(row, config.trained),
+            trained=trained,
             evaluated=_name(row, config.evaluated),
-            run=_name(row, config.run) if config.run else "",
+            run=(row.identifier(config.run) if is_base else _name(row, config.run)) if config.run else "",
             prompt_id=row.identifier("prompt_id") or _of_prompt(row),
             is_hack=self._is_hack(row, bad),
             text=response if isinstance(response, str) else "",
