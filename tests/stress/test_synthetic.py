@@ -200,6 +200,22 @@ def test_held_out_pairs_weigh_prompts_equally() -> None:
     assert measure.accuracy_by_prompt(score_PG, some).tolist() == [1.0, 0.5]
 
 
+def test_held_out_pairs_of_fewer_than_two_prompts_are_refused() -> None:
+    level = [a_prompt([0.0] * 64 + [1.0]), a_prompt([1.0, 1.0])]  # differs behind the responses that pairs come from
+    with pytest.raises(DataError, match="first 64 responses of 0 of 2 prompts"):
+        check_pairs(level, np.random.default_rng(0))
+    with pytest.raises(DataError, match="of 1 of 3 prompts"):
+        check_pairs([*level, a_prompt([0, 1])], np.random.default_rng(0))
+
+
+def test_accuracy_stays_a_share_and_has_an_interval_where_nothing_varies() -> None:
+    found = measure.accuracy_interval(np.array([[1.0, 0.9, 1.0], [1.0, 1.0, 0.8]]))
+    assert 0.5 < found.low < found.estimate < found.high == 1.0
+    right = measure.accuracy_interval(np.ones((3, 20)))
+    assert (right.estimate, right.high) == (1.0, 1.0)
+    assert right.low == pytest.approx(20 / (20 + 1.959964**2))  # Wilson's at 20 of 20
+
+
 # ------------------------------------------------------------------------------------------- proxies
 def test_head_solves_its_equation() -> None:
     """20 differences of 1: ridge w = 20 sigma(-w)."""
@@ -347,12 +363,24 @@ def test_no_prompt_is_on_both_sides_and_missing_gold_is_counted(spelt: None) -> 
     rows = planted_rows(20, 8)
     for row in rows[:3]:
         row["gold"] = None
-    made = setting.make_setting(rows, SyntheticConfig(gold="gold", curve_share=0.6))
+    made = setting.make_setting(rows, SyntheticConfig(gold="gold", curve_share=0.6, max_n=8))
     sides = [{prompt.prompt_id for prompt in side} for side in (made.pairs, made.curves)]
     assert not sides[0] & sides[1]
     assert len(sides[0]) + len(sides[1]) + made.n_small == 20
     assert made.n_missing_gold == 3
     assert made.max_n == 8
+
+
+def test_prompts_of_one_text_are_on_the_same_side(spelt: None) -> None:
+    """Without a prompt_id, a column of steps makes prompts of its own of one text, as in GRPO's completions."""
+    rows = [{**row, "prompt": f"text {int(row['prompt_id'][1:]) // 2}"} for row in planted_rows(40, 8)]
+    made = setting.make_setting(rows, SyntheticConfig(gold="gold"))
+    sides = [{prompt.text for prompt in side} for side in (made.pairs, made.curves)]
+    assert not sides[0] & sides[1]
+    assert [len(made.pairs), len(made.curves)] == [20, 20]
+    same = [{**row, "prompt": "the same"} for row in rows]
+    with pytest.raises(DataError, match="40 prompts for pairs and 0 with 0 responses"):
+        setting.make_setting(same, SyntheticConfig(gold="gold"))
 
 
 def test_a_reward_can_be_the_gold(spelt: None) -> None:
@@ -398,6 +426,8 @@ def test_too_few_pairs_for_a_size(spelt: None) -> None:
         ({"sizes": "10,10"}, "names a value twice"),
         ({"sizes": "1"}, "learns from 2 pairs"),
         ({"ridge": 0.0}, "ridge = 0"),
+        ({"ridge": math.inf}, "ridge = inf"),
+        ({"lr": math.inf}, "lr = inf"),
         ({"curve_share": 1.0}, "curve_share = 1"),
         ({"max_n": 1}, "best of 1 is no choice"),
         ({"lr": math.nan}, "lr = nan"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -61,10 +62,10 @@ class SyntheticConfig:
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
         for name in ("ridge", "epochs"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} = {getattr(self, name):g} is out of range: it must be above 0.")
-        if not self.lr >= 0:
-            raise InputError(f"lr = {self.lr:g} is out of range: it must be at least 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} = {getattr(self, name):g} is out of range: it must be above 0 and finite.")
+        if not 0 <= self.lr < math.inf:
+            raise InputError(f"lr = {self.lr:g} is out of range: it must be at least 0 and finite.")
         if not 0 < self.curve_share < 1:
             raise InputError(f"curve_share = {self.curve_share:g} is out of range: it must lie between 0 and 1.")
         if self.max_n == 1:

@@ -55,13 +55,21 @@ def every_pair(prompts: Sequence[Prompt]) -> Pairs:
 
 
 def check_pairs(prompts: Sequence[Prompt], rng: np.random.Generator) -> Pairs:
-    """CHECK_PAIRS pairs of each prompt that has any, drawn with replacement: accuracy weighs prompts equally."""
+    """CHECK_PAIRS pairs of each prompt that has any, drawn with replacement: accuracy weighs prompts equally.
+
+    Raises: DataError: fewer than two prompts have one, and an interval over prompts needs two.
+    """
     pairs = every_pair(prompts)
     rows = [
         rng.choice(own, CHECK_PAIRS)
         for number in range(len(prompts))
         if (own := np.flatnonzero(pairs.prompt_Q == number)).size
     ]
+    if len(rows) < 2:
+        raise DataError(
+            f"the gold differs among the first {PAIR_RESPONSES} responses of {len(rows)} of {len(prompts)} prompts of "
+            "the curves; two are the least. Give more prompts, or a gold that differs more often."
+        )
     return pairs.take(np.concatenate(rows))
 
 

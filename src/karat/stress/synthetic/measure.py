@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from karat.numerics.best_of_n import Curve, PoolMatrix, best_of_n_by_prompt, per
 from karat.numerics.crossed import cross_fitted_best, crossed_curve, crossed_interval, seed_and_prompt_draws
 from karat.numerics.divergence import best_of_n_divergence, best_of_n_kl_bound
 from karat.numerics.goodhart import CurveFit, fit_curve, peak_interval, within_prompt_sd
-from karat.numerics.intervals import Interval
+from karat.numerics.intervals import Interval, wilson
 from karat.stress.pool import plain_text
 from karat.stress.synthetic.config import SyntheticConfig
 from karat.stress.synthetic.labels import Draw, Pairs, check_pairs, draw_labels, every_pair
@@ -205,7 +205,7 @@ def _condition(
     for rule, combine in ENSEMBLES.items():
         by_rule[rule] = [combine(member_RM).reshape(scores[0][0].shape) for member_RM in standard]
     accuracy = {
-        rule: crossed_interval(np.stack([accuracy_by_prompt(score_PG, held_out) for score_PG in rows]))
+        rule: accuracy_interval(np.stack([accuracy_by_prompt(score_PG, held_out) for score_PG in rows]))
         for rule, rows in by_rule.items()
     }
     return Condition(
@@ -235,6 +235,16 @@ def accuracy_by_prompt(score_PG: np.ndarray, pairs: Pairs) -> np.ndarray:
     total_P = np.bincount(pairs.prompt_Q, weights=pair_outcome(margin_Q), minlength=len(score_PG))
     count_P = np.bincount(pairs.prompt_Q, minlength=len(score_PG))
     return np.asarray(total_P[count_P > 0] / count_P[count_P > 0])
+
+
+def accuracy_interval(share_SP: np.ndarray) -> Interval:
+    """Mean accuracy, with an interval inside [0, 1]; Wilson's with each prompt counted once where nothing varies."""
+    found = crossed_interval(share_SP)
+    if found.method == "no variation":
+        low, high = wilson(found.estimate * found.n_clusters, found.n_clusters)
+    else:
+        low, high = max(0.0, found.low), min(1.0, found.high)
+    return replace(found, low=low, high=high)
 
 
 def rule_curve(rule: str, score_SPG: np.ndarray, gold_PG: np.ndarray, n_N: np.ndarray, counts: Counts) -> RuleCurve:

@@ -141,17 +141,21 @@ def _by_prompt(records: Sequence[PoolRow], gold_R: np.ndarray) -> list[Prompt]:
 
 
 def _parted(prompts: Sequence[Prompt], config: SyntheticConfig, start: Setting) -> Setting:
-    """The prompts at random on one side or the other."""
-    usable = [prompt for prompt in prompts if len(prompt.responses) >= 2]
-    order = np.random.default_rng([config.seed, 1]).permutation(len(usable))
-    n_curve = round(config.curve_share * len(usable))
-    curve = [usable[index] for index in order[:n_curve]]
+    """The prompts at random on one side or the other; those of one text (as at several steps) on the same."""
+    usable: dict[Text, list[Prompt]] = {}
+    for prompt in prompts:
+        if len(prompt.responses) >= 2:
+            usable.setdefault(prompt.text or prompt.prompt_id, []).append(prompt)
+    alike = list(usable.values())
+    order = np.random.default_rng([config.seed, 1]).permutation(len(alike))
+    n_curve = round(config.curve_share * len(alike))
+    curve = [prompt for index in order[:n_curve] for prompt in alike[index]]
     size_P = np.array([len(prompt.responses) for prompt in curve], int)
     max_n = config.max_n or largest_n(size_P)
     kept = [prompt for prompt in curve if len(prompt.responses) >= max_n]
     setting = replace(
         start,
-        pairs=tuple(usable[index] for index in order[n_curve:]),
+        pairs=tuple(prompt for index in order[n_curve:] for prompt in alike[index]),
         curves=tuple(replace(p, responses=p.responses[:max_n], gold_G=p.gold_G[:max_n]) for p in kept),
         max_n=max_n,
         n_small=len(curve) - len(kept),
