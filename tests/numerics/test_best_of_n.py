@@ -317,3 +317,12 @@ def test_interval_of_a_mean_has_the_t_width_even_for_few_units() -> None:
         covered += low <= 0 <= high
     assert 0.92 <= covered / 400 <= 0.98
     assert np.isnan(percentile_ends(np.ones((5, 2)), 1)[0]).all()
+
+
+def test_a_few_large_groups_do_not_stand_for_the_pool() -> None:
+    assert largest_n([8] * 30 + [200] * 2) == 8
+    assert largest_n([64] * 3 + [1] * 100) == 64  # no other prompt has two
+    assert largest_n([3000, 250, 250, 250, 250]) == 250
+    assert largest_n([64] * 10 + [2]) == 64
+    assert largest_n([64] * 12 + [2] * 30) == 64
+    assert largest_n([1, 1]) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from karat.numerics.divergence import (
     best_of_n_divergence,
     best_of_n_kl_bound,
     best_of_poisson_kl,
+    cautious_chi2,
     n_for_kl,
     selection_kl,
     soft_best_of_n_kl,
@@ -110,3 +113,24 @@ def test_wrong_input_is_named() -> None:
         best_of_n_kl_bound([0])
     with pytest.raises(InputError, match="1 missing"):
         best_of_n_divergence([1.0, np.nan], [2])
+
+
+@pytest.mark.parametrize("chance", [[0.95, 0.05], [0.99, 0.01], [0.7, 0.3], [0.5, 0.3, 0.1, 0.07, 0.03]])
+@pytest.mark.parametrize("n_samples", [8, 16])
+def test_a_cautious_chi2_is_not_too_small_on_average(chance: list[float], n_samples: int) -> None:
+    rng, p = np.random.default_rng(0), np.array(chance)
+    n = np.array([k for k in (2, 4, 8, 16) if k <= n_samples])
+    edge = np.r_[0.0, np.cumsum(p)]
+    truth_N = ((edge[1:, None] ** n - edge[:-1, None] ** n) ** 2 / p[:, None]).sum(axis=0) - 1
+    seen = np.array([best_of_n_divergence(rng.choice(p.size, n_samples, p=p), n)[1] for _ in range(4000)])
+    cautious_N = cautious_chi2(seen, n, [n_samples] * len(seen))
+    assert (seen.mean(axis=0) < 0.99 * truth_N).any()
+    error_N = seen.std(axis=0) / math.sqrt(len(seen))
+    assert (cautious_N >= truth_N - 4 * error_N).all()
+    assert (cautious_N <= best_of_n_chi2_bound(n)).all()
+
+
+def test_a_cautious_chi2_changes_nothing_without_ties() -> None:
+    bound_N = best_of_n_chi2_bound(np.arange(1, 9))
+    assert cautious_chi2([bound_N, bound_N], np.arange(1, 9), [8, 12]) == pytest.approx(bound_N)
+    assert cautious_chi2([[0.0]], [1], [1]) == 0

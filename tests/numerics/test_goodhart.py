@@ -203,3 +203,52 @@ def test_best_setting_lies_between_the_settings_and_says_when_it_is_at_the_edge(
     assert (edge.setting.estimate, edge.is_edge) == (5, True)
     two = best_setting(setting[:2], gold[:2], draws[:, :2], 50)
     assert two.setting.estimate == 2
+
+
+@pytest.mark.parametrize("n_prompts", [12, 20])
+def test_a_fit_to_few_prompts_knows_that_its_weights_are_estimated(n_prompts: int) -> None:
+    rng, n = np.random.default_rng(1), 2 ** np.arange(11)
+    kl = best_of_n_kl_bound(n)
+    d = np.sqrt(kl)
+    covered, rejected = [], []
+    for _ in range(400):
+        step = 0.25 * rng.standard_normal((n_prompts, d.size))
+        gold = d * (1.2 - 0.35 * d) + np.where(d > 0, step.cumsum(axis=1), 0.0)
+        draw = prompt_draws(n_prompts, 500, rng) @ gold / n_prompts
+        zero = np.zeros(d.size)
+        curve = Curve(
+            n_N=n,
+            mean_N=gold.mean(axis=0),
+            low_N=zero,
+            high_N=zero,
+            draw_BN=draw,
+            effective_N=zero,
+            n_prompts=n_prompts,
+        )
+        fit = fit_curve(curve, kl, "best-of-n")
+        assert fit
+        covered.append(fit.best_d.low <= 1.2 / 0.7 <= fit.best_d.high)
+        rejected.append(fit.p_value < 0.05)
+    assert np.mean(covered) > 0.9  # 0.66 and 0.80 at the weights taken as known
+    assert np.mean(rejected) < 0.08
+
+
+def test_a_curve_that_has_reached_all_there_is_peaks_where_it_gets_there() -> None:
+    # 4 of 16 are wrong: from best of 5 on a perfect proxy always finds a right one
+    rng, n = np.random.default_rng(0), np.arange(1, 17)
+    gold = np.tile(np.r_[np.zeros(4), np.ones(12)], (30, 1))
+    pool = pool_matrix(gold.ravel(), gold.ravel(), np.repeat(np.arange(30), 16))
+    curve = best_of_n_curve(pool, n, prompt_draws(30, 200, rng))
+    peak = locate_peak(curve, best_of_n_by_prompt(pool, pool.value_PG, n))
+    assert (peak.n, peak.low_n, peak.high_n) == (5, 5, 5)
+    assert peak.gold == pytest.approx(1)
+
+
+def test_few_prompts_bound_a_correlation_on_fishers_scale() -> None:
+    rng, beyond = np.random.default_rng(0), []
+    for _ in range(400):
+        gold = rng.standard_normal((8, 4))
+        proxy = gold + 0.3 * rng.standard_normal(gold.shape)
+        pool = pool_matrix(proxy.ravel(), gold.ravel(), np.repeat(np.arange(8), 4))
+        beyond.append(reference_correlation(pool, rng=rng, level=0.9).low > 1 / math.sqrt(1.09))
+    assert np.mean(beyond) < 0.085  # planned 0.05; 0.12 by Student's t on the correlation itself

@@ -10,6 +10,7 @@ import pytest
 
 from karat.numerics.intervals import Interval
 from karat.selftest import curves
+from karat.selftest.planted import independent
 
 
 def test_broken_estimators_break_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +43,20 @@ def test_broken_estimators_break_their_rows(monkeypatch: pytest.MonkeyPatch) -> 
 def test_every_row_says_its_world_and_promise() -> None:
     assert set(curves.TITLES) == set(curves.PLANTED)
     assert all(0 <= least < most <= 1 for _, least, most in curves.PLANTED.values())
+
+
+def test_a_chi_square_as_the_pool_has_it_certifies_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, rng = curves.hostile_world(curves.HOSTILE_CORRELATION), np.random.default_rng(0)
+    assert np.mean([curves.certifies_too_much(world, rng) for _ in range(100)]) <= 0.03
+    monkeypatch.setattr(curves, "cautious_chi2", lambda chi2_PN, n_N, size_P: np.mean(chi2_PN, axis=0))
+    assert np.mean([curves.certifies_too_much(world, rng) for _ in range(100)]) > 0.03
+
+
+def test_intervals_of_one_replication_count_as_far_as_they_differ() -> None:
+    rng = np.random.default_rng(0)
+    each, apart = rng.random((200, 1)) < 0.9, rng.random((200, 5)) < 0.9
+    together = independent(np.repeat(each, 5, axis=1))
+    assert together["n"] == pytest.approx(200, abs=2)
+    assert together["hits"] / together["n"] == pytest.approx(each.mean(), abs=0.01)
+    assert independent(apart)["n"] > 900
+    assert independent(np.ones((50, 5), bool)) == {"hits": 50, "n": 50}

@@ -192,3 +192,12 @@ def test_every_odd_pool_makes_a_whole_json_document() -> None:
     for pool in (with_rm(lambda *_: 1.0), rows(1, 20), rows(40, 2), [{**row, "response": ""} for row in rows()]):
         document = json.loads(render_json(stress(pool)[0]))
         assert {finding["code"] for finding in document["findings"]} >= {f"ST30{k}" for k in range(1, 10)}
+
+
+def test_a_proxy_that_is_the_gold_is_not_said_to_want_labels() -> None:
+    same = [{**row, "rm": float(row["truth"] > -0.5), "truth": float(row["truth"] > -0.5)} for row in rows(40, 16)]
+    result, found = stress(same)
+    assert "same degree in every prompt" in found["ST303"].action
+    top = max(result.values["gold"])
+    first = next(n for n, gold in zip(result.values["n"], result.values["gold"], strict=True) if gold > top - 1e-9)
+    assert result.values["peak_n"] == first

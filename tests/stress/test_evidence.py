@@ -251,3 +251,26 @@ def test_a_rising_function_of_the_proxy_changes_no_choice() -> None:
     for name in ("gold", "gold_low", "gold_high", "kl", "peak_n", "peak_low", "drop", "gain", "poisson_mu"):
         assert after[name] == pytest.approx(before[name]), name
     assert after["correlation"] != pytest.approx(before["correlation"])
+
+
+def test_a_fall_through_a_feature_is_found_beside_one_that_grows_more() -> None:
+    """Bold spans are paid for most and harm nothing; the hacks, worth -3, have six exclamation marks."""
+    rng, rows = np.random.default_rng(0), []
+    for prompt in range(80):
+        for number in range(32):
+            gold, bold, is_hacked = rng.standard_normal(), int(rng.poisson(2)), rng.random() < 0.05
+            marks = 6 if is_hacked else int(rng.integers(0, 5))
+            proxy = gold + 1.5 * bold + 0.3 * rng.standard_normal() + 5 * is_hacked
+            text = "word " * int(rng.integers(3, 12)) + "**x** " * bold + "!" * marks + f" {number}"
+            truth = -3.0 if is_hacked else gold
+            rows.append({"prompt": f"q {prompt}", "response": text, "rm": proxy, "truth": truth})
+    found = findings(karat.stress(rows, proxy="rm", gold="truth", resamples=200))
+    assert found["ST305"].baseline.startswith("bold spans")
+    assert found["ST310"].verdict == "problem"
+    assert found["ST310"].baseline.startswith("exclamation marks (of ")
+
+
+def test_gold_that_no_prompt_gets_back_has_an_interval_of_some_width() -> None:
+    found = findings(karat.stress("builtin:checkable", proxy="rare_hack", gold="gold", resamples=200))["ST310"]
+    assert found.low < 0 < found.high
+    assert found.verdict == "ok"

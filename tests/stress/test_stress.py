@@ -220,3 +220,17 @@ def test_the_figure_without_a_gold_shows_the_proxy_alone() -> None:
     assert "where the gold is highest" in with_gold
     assert "The proxy; no gold was named." in without
     assert "gain over the reference, SD" in without
+
+
+def test_a_built_in_pool_goes_by_its_name_and_not_by_its_path() -> None:
+    result = karat.stress("builtin:checkable", proxy="rare_hack", gold="gold", resamples=100)
+    assert result.provenance["pool"] == "builtin:checkable"
+    assert not any("deep.jsonl" in table.note for table in result.tables)
+
+
+def test_fewer_than_eight_prompts_certify_nothing() -> None:
+    found, few = (karat.stress(rows(honest, n_prompts=n), proxy="rm", gold="truth", resamples=100) for n in (8, 7))
+    assert found.values["certified_n"] > 1
+    assert few.values["certified_n"] == 1
+    assert findings(few)["ST303"].verdict == "unclear"
+    assert "7 prompts have labels" in findings(few)["ST303"].action

@@ -23,6 +23,8 @@ from karat.numerics.validation import cluster_codes, require_share
 
 MIN_EFFECTIVE = 10.0
 """Responses with gold, in effective number over all prompts, below which a point of the gold curve is undefined."""
+MIN_PROMPTS = 8
+"""Prompts that the largest n keeps, or half of those with two responses: no interval over fewer is to be relied on."""
 POISSON_TAIL = 1e-3
 """Largest share of a Poisson's draws that may exceed the pool."""
 CELLS_AT_ONCE = 1 << 18
@@ -142,10 +144,15 @@ def largest_n(size_P: ArrayLike) -> int:
     """The n for which n times the prompts that have n responses is largest: how far a pool of unequal groups goes.
 
     A curve over n must rest on the same prompts throughout, or it would show the change of prompts; a large n drops
-    the prompts with fewer responses. For equal groups this is their size; 0 for no prompts.
+    the prompts with fewer responses. MIN_PROMPTS of them are kept, or half of those with two responses, so that one or
+    two with very many do not stand for the pool. For equal groups this is their size; 0 for no prompts.
     """
     size = np.sort(np.asarray(size_P))[::-1]
-    return int(size[np.argmax(size * np.arange(1, size.size + 1))]) if size.size else 0
+    if not size.size:
+        return 0
+    kept = np.arange(1, size.size + 1)
+    is_enough = kept >= min(MIN_PROMPTS, math.ceil((size >= 2).sum() / 2))
+    return int(size[np.argmax(np.where(is_enough, size * kept, -1))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

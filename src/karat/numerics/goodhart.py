@@ -8,7 +8,7 @@ Gold curves are relative: only differences from the reference policy (n = 1) mea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,8 @@ from karat.numerics.validation import require_share
 
 LARGEST_D = 100.0
 """sqrt(nats): an optimum beyond 10,000 nats, which no policy reaches, is called infinite."""
+LARGEST_CORRELATION = 1 - 1e-12
+"""Beyond it Fisher's z is rounding alone."""
 MAX_FIT_POINTS = 8
 """Points of a curve that a fit uses: neighbouring n carry the same information, and their covariance is estimated."""
 
@@ -30,7 +32,8 @@ class Peak:
     """Where a gold curve is highest.
 
     Attributes:
-        n: the n of the largest estimate; low_n, high_n: ends of its interval, an n of the grid each.
+        n: the n of the largest estimate, the least where several are equal (a curve that has reached all there is);
+            low_n, high_n: ends of its interval, an n of the grid each.
         gold: the estimate there, which is too high by having been selected.
         is_last: the peak is the last n: the curve says nothing of where the truth falls.
         drop: gold at the best n of the first half of the range, less gold at the last n. Each half of the prompts is
@@ -60,7 +63,7 @@ def locate_peak(curve: Curve, gold_PN: np.ndarray, *, level: float = 0.95) -> Pe
         gold_PN: the curve of each prompt, of which `curve` is the mean.
     """
     last = len(curve.n_N) - 1
-    at = int(np.nanargmax(curve.mean_N))
+    at = int(_first_top(curve.mean_N, curve))
     low, high = peak_interval(curve, level=level)
     half = slice(0, (last + 1) // 2)
     return Peak(
@@ -80,8 +83,14 @@ def peak_interval(curve: Curve, *, level: float = 0.95) -> tuple[int, int]:
 
     Simulated coverage at 95 %: 0.945 to 0.99 for heavy-tailed errors and hack modes (docs/stress.md).
     """
-    low, high = percentile_ends(np.argmax(curve.draw_BN, axis=1).astype(float), curve.n_prompts, level=level)
+    low, high = percentile_ends(_first_top(curve.draw_BN, curve).astype(float), curve.n_prompts, level=level)
     return int(low), int(high)
+
+
+def _first_top(value_BN: np.ndarray, curve: Curve) -> np.ndarray:
+    """Index of the first value that is as high as any of its row, to within rounding of the curve's range."""
+    rounding = 1e-9 * np.ptp(curve.mean_N[np.isfinite(curve.mean_N)])
+    return np.asarray(np.argmax(value_BN >= np.nanmax(value_BN, axis=-1, keepdims=True) - rounding, axis=-1))
 
 
 def cross_fitted_difference(gold_PN: np.ndarray, against: int, candidates: slice, *, level: float = 0.95) -> Interval:
@@ -174,6 +183,11 @@ class CurveFit:
 def fit_curve(curve: Curve, kl_N: np.ndarray, form: Form, *, level: float = 0.95) -> CurveFit | None:
     """Generalised least squares on the gold relative to n = 1, weighted by the bootstrap covariance of the points.
 
+    The weights are estimated from as few prompts as the curve, so that a and b vary by more than their draws at these
+    weights do. As in the analysis of covariance that the fit amounts to (Rao 1967), with q contrasts left over and
+    nu = P - 1 degrees of freedom, their variance is (1 + T^2 / nu) nu / (nu - q) times as large, and Student's t has
+    nu - q degrees. The draws are spread out by that before the ends of an interval are taken.
+
     Args:
         curve: gold, its first n being 1.
         kl_N: KL of each n, in nats.
@@ -194,8 +208,13 @@ def fit_curve(curve: Curve, kl_N: np.ndarray, form: Form, *, level: float = 0.95
     freedom, prompts = int(keep.sum()) - 2, curve.n_prompts
     if freedom < 1:
         return None
-    statistic = float(residual @ residual) * (prompts - freedom) / (freedom * (prompts - 1))
-    drawn = draw_BK @ solve.T
+    # the inverse of a covariance that comes from B draws is too large on average (Hartlap et al. 2007)
+    draws, nu = len(draw_BK), prompts - 1
+    squared = float(residual @ residual) * nu / prompts * max(draws - freedom - 2, 1) / (draws - 1)
+    statistic = squared * (prompts - freedom) / (freedom * nu)
+    wider = math.sqrt((1 + squared / nu) * nu / (nu - freedom))
+    wider *= float(stdtrit(nu - freedom, 0.5 + level / 2) / stdtrit(nu, 0.5 + level / 2))
+    drawn = ab + wider * (draw_BK @ solve.T - ab)
     ends = [percentile_ends(column, prompts, level=level) for column in (*drawn.T, _best_d(drawn, form))]
     estimates = (*ab, float(_best_d(ab, form)))
     a, b, best = (
@@ -232,13 +251,20 @@ def reference_correlation(pool: PoolMatrix, *, rng: np.random.Generator, level: 
     """Correlation of proxy and gold within prompts, over the responses that have both; bootstrap over prompts.
 
     Both are centred by prompt first, so that a function of the prompt changes nothing. NaN without two labelled
-    responses in at least two prompts, or where either score never varies.
+    responses in at least two prompts, or where either score never varies. The interval is that of Fisher's z (1921),
+    turned back: with few prompts the correlation itself is far from Student's t.
     """
     is_known_PG = ~np.isnan(pool.value_PG) & ~np.isnan(pool.proxy_PG)
     used = is_known_PG.sum(axis=1) >= 2
     x, y = (_centred(score[used], is_known_PG[used]) for score in (pool.proxy_PG, pool.value_PG))
     total_P3 = np.stack([(x * y).sum(axis=1), (x * x).sum(axis=1), (y * y).sum(axis=1)], axis=1)
-    return cluster_bootstrap(total_P3, lambda t: t[..., 0] / np.sqrt(t[..., 1] * t[..., 2]), rng=rng, level=level)
+
+    def fisher_z(total: np.ndarray) -> np.ndarray:
+        r = total[..., 0] / np.sqrt(total[..., 1] * total[..., 2])
+        return np.asarray(np.arctanh(np.clip(r, -LARGEST_CORRELATION, LARGEST_CORRELATION)))
+
+    z = cluster_bootstrap(total_P3, fisher_z, rng=rng, level=level)
+    return replace(z, estimate=math.tanh(z.estimate), low=math.tanh(z.low), high=math.tanh(z.high))
 
 
 def _centred(score_PG: np.ndarray, is_known_PG: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ Prompts x 64 responses, gold standard normal within prompts unless said otherwis
     verifier   gold is 0 or 1 (1 for three in ten), the proxy counts in halves and ties; the hack mode has gold 0
     overdone   proxy = quality + half a normal, gold = -(quality - 1)^2: too much of a good thing
     marked     the hack mode, and what it is paid for is a feature that others have by chance
+    hostile    the proxy counts in halves; of all golds that correlate so with it, the one that best of 8 hurts most
     ragged     hack with 40 to 64 responses a prompt and gold on half of them, by chance
 
 Axes: P prompts, G responses, N values of n, T settings of a rule.
@@ -31,7 +32,12 @@ from karat.numerics.best_of_n import (
     prompt_draws,
     soft_best_of_n_by_prompt,
 )
-from karat.numerics.divergence import best_of_n_chi2_bound, best_of_n_divergence, best_of_n_kl_bound
+from karat.numerics.divergence import (
+    best_of_n_chi2_bound,
+    best_of_n_divergence,
+    best_of_n_kl_bound,
+    cautious_chi2,
+)
 from karat.numerics.goodhart import (
     best_setting,
     certified_gain,
@@ -44,7 +50,7 @@ from karat.numerics.goodhart import (
 )
 from karat.numerics.planning import correlation_needed, labels_needed
 from karat.numerics.tails import fit_tail
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, independent
 from karat.stress.inflation import feature_growth
 
 PROMPTS, RESPONSES, RESAMPLES = 100, 64, 400
@@ -56,6 +62,9 @@ TEMPERATURES = np.geomspace(0.05, 5, 25)
 TAIL_INDEX = 4.0
 PLANNED_N, PLANNED_CORRELATION = 3, 0.7
 FITTED_N = 2 ** np.arange(11)
+HALVES = np.array([0.05, 0.1, 0.2, 0.3, 0.2, 0.1, 0.04, 0.01])
+"""Chances of the hostile world's proxies 0, 1/2, ..., 7/2, of which a prompt's few responses show a part."""
+FEW_PROMPTS, FEW_RESPONSES, HOSTILE_CORRELATION = 30, 8, 0.8
 
 TITLES = {
     "SE306": "95 % interval of the gold curve holds the truth: ties, gold 0 or 1",
@@ -76,6 +85,7 @@ TITLES = {
     "SE328": "The fall runs through a feature: false finding",
     "SE320": "Inflates what the gold does not ask for: false alarm",
     "SE330": "Certified n beyond the true peak",
+    "SE340": "Certified gain beyond the true gain",
     "SE329": "Planned labels certify the n they were planned for",
 }
 """What each row promises."""
@@ -235,9 +245,43 @@ def is_beyond_peak(pool: PoolMatrix, truth_N: np.ndarray, rng: np.random.Generat
     """Whether the certified n, from the exact chi-square of each prompt, lies beyond the true peak."""
     proxy = curve_of(pool, prompt_draws(pool.n_prompts, 2, rng), of_proxy=True)
     gain_N = (proxy.mean_N - proxy.mean_N[0]) / within_prompt_sd(pool.proxy_PG)
-    chi2_N = np.mean([best_of_n_divergence(row, N)[1] for row in pool.proxy_PG], axis=0)
-    certified_N = certified_gain(gain_N, chi2_N, reference_correlation(pool, rng=rng, level=0.9).low)
+    certified_N = certified_gain(gain_N, chi2_of(pool), reference_correlation(pool, rng=rng, level=0.9).low)
     return bool(certified_N.max() > 0 and np.argmax(certified_N) > np.argmax(truth_N))
+
+
+def chi2_of(pool: PoolMatrix) -> np.ndarray:
+    """The chi-square of a certificate, for each n up to the pool's size; groups of one size."""
+    n_N = N[: pool.proxy_PG.shape[1]]
+    return cautious_chi2([best_of_n_divergence(row, n_N)[1] for row in pool.proxy_PG], n_N, pool.size_P)
+
+
+def hostile_world(correlation: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gold of each of HALVES, in SDs, and its true gain for each n to FEW_RESPONSES.
+
+    Of all golds with this correlation it is the one that loses most at the last n: what the proxy does not see falls
+    along the density ratio of best of n, less that part of the ratio that goes with the proxy.
+    """
+    n_N, value = N[:FEW_RESPONSES], np.arange(HALVES.size) / 2
+    edge = np.r_[0.0, np.cumsum(HALVES)[:-1], 1.0]
+    ratio_VN = (edge[1:, None] ** n_N - edge[:-1, None] ** n_N) / HALVES[:, None]
+    proxy = value - HALVES @ value
+    proxy /= math.sqrt(HALVES @ proxy**2)
+    away = ratio_VN[:, -1] - 1
+    away -= (HALVES @ (away * proxy)) * proxy
+    gold = correlation * proxy - math.sqrt(1 - correlation**2) * away / math.sqrt(HALVES @ away**2)
+    return gold, (HALVES * gold) @ ratio_VN
+
+
+def certifies_too_much(world: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> bool:
+    """Whether the certified gain is more than the true one, at the n that is certified."""
+    gold_V, truth_N = world
+    drawn_PG = rng.choice(HALVES.size, (FEW_PROMPTS, FEW_RESPONSES), p=HALVES)
+    pool = matrix_of((drawn_PG / 2, gold_V[drawn_PG]))
+    proxy = curve_of(pool, prompt_draws(FEW_PROMPTS, 2, rng), of_proxy=True)
+    gain_N = (proxy.mean_N - proxy.mean_N[0]) / within_prompt_sd(pool.proxy_PG)
+    certified_N = certified_gain(gain_N, chi2_of(pool), reference_correlation(pool, rng=rng, level=0.9).low)
+    at = int(np.argmax(certified_N))
+    return bool(certified_N[at] > max(truth_N[at], 0.0))
 
 
 def some_feature_departs(pool: PoolMatrix, count_BP: np.ndarray, rng: np.random.Generator) -> bool:
@@ -307,13 +351,14 @@ def curve_rows(replications: int, seed: int, progress: Callable[..., None] | Non
         count("SE327", runs_through(True, rng))
         count("SE328", runs_through(False, rng))
         count("SE329", plan_is_met(rng))
-    own_rng = np.random.default_rng([seed, 101])
+    own_rng, hostile = np.random.default_rng([seed, 101]), hostile_world(HOSTILE_CORRELATION)
     for _ in range(replications):
         for world, prompts in ((verifier, PROMPTS), (hack, 20)):
             pool = matrix_of(world(own_rng, (prompts, RESPONSES)))
             count("SE330", is_beyond_peak(pool, truth[world], own_rng))
-    shares = {code: np.concatenate(found) for code, found in covered.items()}
-    shares |= {code: np.array(found) for code, found in hits.items()}
+        count("SE340", certifies_too_much(hostile, own_rng))
+    shares = {code: np.stack(found) for code, found in covered.items()}
+    shares |= {code: np.array(found)[:, None] for code, found in hits.items()}
     return [_row(code, shares[code]) for code in TITLES]
 
 
@@ -336,12 +381,16 @@ PLANTED: dict[str, tuple[str, float, float]] = {
     "SE328": ("marked: the feature is unrelated", 0.0, 0.05),
     "SE320": ("noise; 20 unrelated features", 0.0, 0.05),
     "SE330": ("verifier, with ties; hack, 20 prompts", 0.0, 0.05),
+    "SE340": ("hostile, 30 prompts x 8 responses", 0.0, 0.05),
     "SE329": ("correlation 0.7, best of 3, 80 % planned", 0.7, 0.9),
 }
 """World, and the share that is promised."""
 
 
-def _row(code: str, happened: np.ndarray) -> PlantedRow:
+def _row(code: str, happened_RN: np.ndarray) -> PlantedRow:
     planted, least, most = PLANTED[code]
-    hits, n = int(happened.sum()), int(happened.size)
-    return PlantedRow(code=code, title=TITLES[code], planted=planted, hits=hits, n=n, least=least, most=most)
+    if happened_RN.shape[1] == 1:
+        counts = {"hits": int(happened_RN.sum()), "n": happened_RN.size}
+    else:
+        counts = independent(happened_RN)
+    return PlantedRow(code=code, title=TITLES[code], planted=planted, least=least, most=most, **counts)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from karat.numerics.intervals import wilson
+import numpy as np
+
+from karat.numerics.intervals import design_effect, wilson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +16,7 @@ class PlantedRow:
     Attributes:
         code: of the row, and of its finding.
         title: what is promised; planted: the world, with its strength.
-        hits, n: replications (or intervals) in which it happened, and how many there were.
+        hits, n: replications in which it happened, and how many there were; or intervals, see `independent`.
         least, most: the share that is promised.
     """
 
@@ -32,7 +34,7 @@ class PlantedRow:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's, 95 %. Replications are independent; several intervals of one replication are not, quite."""
+        """Wilson's, 95 %, of independent events."""
         return wilson(self.hits, self.n)
 
     @property
@@ -40,3 +42,16 @@ class PlantedRow:
         """Whether the share is within the promise, as far as these replications can tell."""
         low, high = self.interval
         return low <= self.most and high >= self.least
+
+
+def independent(happened_RN: np.ndarray) -> dict[str, int]:
+    """Hits and number of the independent events that N of each replication are worth, which go together.
+
+    The number is divided by the design effect (Kish 1965), and the hits with it, so that Wilson's interval has the
+    width that R replications justify.
+    """
+    n_replications, n_each = happened_RN.shape
+    value = happened_RN.astype(float).ravel()
+    effect = design_effect(value, np.repeat(np.arange(n_replications), n_each))
+    n = round(value.size / max(1.0, effect)) if effect == effect else n_replications  # all alike: it cannot be seen
+    return {"hits": round(float(value.mean()) * n), "n": n}

@@ -28,7 +28,7 @@ from karat.numerics.best_of_n import (
 from karat.numerics.divergence import best_of_n_chi2_bound
 from karat.numerics.goodhart import certified_gain, locate_peak, reference_correlation, within_prompt_sd
 from karat.numerics.tails import fit_tail
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, independent
 
 PROMPTS, RESPONSES, RESAMPLES = 100, 64, 400
 CHECKED_N = np.array([2, 4, 8, 16, 32, 64])
@@ -147,7 +147,7 @@ def stress_rows(replications: int, seed: int, progress: Callable[..., None] | No
         rng = np.random.default_rng([seed, number])
         truth_N = true_curve(world, rng)
         found[world] = [replicate(world, truth_N, rng) for _ in range(replications)]
-    covered = np.stack([o.covered for world in ("noise", "heavy", "hack") for o in found[world]])
+    covered_RN = np.stack([o.covered for world in ("noise", "heavy", "hack") for o in found[world]])
 
     def count(world: str, happened: Callable[[Outcome], bool]) -> dict[str, int]:
         return {"hits": sum(map(happened, found[world])), "n": replications}
@@ -156,7 +156,7 @@ def stress_rows(replications: int, seed: int, progress: Callable[..., None] | No
     return [
         row(
             code="SE301", title=TITLES["SE301"], planted="noise, heavy, hack; six n",
-            hits=int(covered.sum()), n=covered.size, least=0.92, most=0.98,
+            **independent(covered_RN), least=0.92, most=0.98,
         ),
         row(
             code="SE302", title=TITLES["SE302"], planted="heavy: peak at n = 15",

@@ -30,6 +30,7 @@ from karat.numerics.divergence import (
     best_of_n_divergence,
     best_of_n_kl_bound,
     best_of_poisson_kl,
+    cautious_chi2,
     soft_best_of_n_kl,
 )
 from karat.numerics.goodhart import (
@@ -52,6 +53,8 @@ from karat.stress.pool import StressPool
 
 CERTIFIED_CONFIDENCE = 0.95
 """One-sided confidence of the bound on the correlation that a certificate rests on."""
+LEAST_PROMPTS = 8
+"""Below it no bound over prompts is to be relied on, however many labels there are."""
 
 SOFT_SETTINGS = np.geomspace(0.02, 5, 33)
 """Temperatures of soft best of n that are tried, in proxy SDs; and POISSON_SETTINGS, values of mu from 0.5 to max_n."""
@@ -73,7 +76,7 @@ class GoldSide:
         hedges: the best setting of rules that choose less hard, by name.
         correlation: within prompts, over the responses with both; two-sided 90 %, so that `low` is a 95 % lower bound.
         certified_N: certified gain in gold SDs for each n, at the correlation's lower bound.
-        certified_n: the n of the largest certified gain above 0; 1 if there is none.
+        certified_n: the n of the largest certified gain above 0; 1 if there is none, or fewer than LEAST_PROMPTS.
         error_tail: of the proxy less its regression on the gold, within prompts.
         regression: the gold that a straight line and a normal law expect; None with one prompt or no spread.
     """
@@ -105,6 +108,8 @@ class Stressed:
     kl_N: np.ndarray
     kl_bound_N: np.ndarray
     chi2_N: np.ndarray
+    """As the pool has it; `chi2_limit_N`: not too small for a proxy of few values, for certificates."""
+    chi2_limit_N: np.ndarray
     proxy_sd: float
     proxy_tail: Tail
     gold: GoldSide | None
@@ -129,8 +134,9 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
         strict=True,
     )
     kl_N, chi2_N = np.mean(kl_PN, axis=0), np.mean(chi2_PN, axis=0)
+    limit_N = cautious_chi2(chi2_PN, n_N, matrix.size_P)
     rng = np.random.default_rng([config.seed, 1])
-    gold = _gold_side(pool, (proxy_raw, proxy), (kl_N, chi2_N), count_BP, rng) if config.gold else None
+    gold = _gold_side(pool, (proxy_raw, proxy), (kl_N, limit_N), count_BP, rng) if config.gold else None
     return Stressed(
         n_N=n_N,
         proxy_raw=proxy_raw,
@@ -138,6 +144,7 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
         kl_N=kl_N,
         kl_bound_N=best_of_n_kl_bound(n_N),
         chi2_N=chi2_N,
+        chi2_limit_N=limit_N,
         proxy_sd=proxy_sd,
         proxy_tail=_tail(matrix, matrix.proxy_PG, rng),
         gold=gold,
@@ -163,7 +170,7 @@ def _gold_side(
     count_BP: np.ndarray,
     rng: np.random.Generator,
 ) -> GoldSide:
-    (proxy_raw, proxy), (kl_N, chi2_N) = proxies, divergence
+    (proxy_raw, proxy), (kl_N, chi2_limit_N) = proxies, divergence
     matrix, n_N = pool.matrix, proxy.n_N
     sd, scale = within_prompt_sd(matrix.value_PG), within_prompt_sd(matrix.proxy_PG)
     raw = best_of_n_curve(matrix, n_N, count_BP)
@@ -174,7 +181,7 @@ def _gold_side(
     peak = None
     if is_complete:
         by_prompt_PN = best_of_n_by_prompt(matrix, matrix.value_PG, n_N) / (sd if sd > 0 else math.nan)
-    if is_complete and sd > 0 and matrix.n_prompts >= 2:
+    if is_complete and sd > 0 and scale > 0 and matrix.n_prompts >= 2:
         hedges = _hedges(matrix, curve, pool.max_n, sd, count_BP, rng)
         peak = locate_peak(curve, by_prompt_PN)
     shown = shown_n(pool.max_n, peak)
@@ -182,9 +189,10 @@ def _gold_side(
     forms: tuple[Form, ...] = ("best-of-n", "RL")
     fits = [fit_curve(curve, kl_N, form) for form in forms] if sd > 0 and matrix.n_prompts >= 2 else []
     correlation = reference_correlation(matrix, rng=rng, level=2 * CERTIFIED_CONFIDENCE - 1)
-    certified_N = certified_gain(proxy.mean_N, chi2_N, correlation.low)
+    certified_N = certified_gain(proxy.mean_N, chi2_limit_N, correlation.low)
     best = int(np.argmax(certified_N)) if np.isfinite(certified_N).any() else 0
-    certified_n = int(n_N[best]) if certified_N[best] > 0 else 1
+    is_certain = certified_N[best] > 0 and correlation.n_clusters >= LEAST_PROMPTS
+    certified_n = int(n_N[best]) if is_certain else 1
     regression = None
     if sd > 0 and scale > 0 and matrix.n_prompts >= 2:
         regression = attenuation(matrix, proxy_raw, raw, count_BP, scale=(scale, sd))
@@ -218,8 +226,6 @@ def _hedges(
     best = best_setting(mu_T[usable], gold_T, draw_BT, matrix.n_prompts)
     found["best of 1 + Poisson(mu): mu"] = replace(best, kl_nats=best_of_poisson_kl(best.setting.estimate))
     unit = within_prompt_sd(matrix.proxy_PG)
-    if not unit > 0:
-        return found
     by_prompt_PT = np.hstack(
         [
             soft_best_of_n_by_prompt(matrix, matrix.value_PG, max_n, temperature=t * unit, rng=rng, repeats=16)

@@ -52,13 +52,14 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "The fall runs through a feature",
         "Gold at the largest n when the proxy is made to pay nothing for one surface feature (its mean at each level "
         "of the feature taken out), less gold when the proxy chooses as it is, in gold standard deviations within "
-        "prompts; paired interval over prompts. The feature is the one that grows most surely beyond what the gold "
-        "would choose.",
-        "problem: the interval is above 0 and at least half of the drop comes back. ok: it ends below half of the "
-        "drop: the fall runs through nothing that is counted here. unclear: neither. not checked: no complete gold, or "
-        "no sure drop to explain.",
+        "prompts; paired interval over prompts. Tried is each feature that departs surely from what the gold would "
+        "choose (or else the one nearest to it); named is the one that brings most back, and the interval holds for "
+        "all that were tried (Bonferroni).",
+        "problem: the interval is above 0 and at least half of the drop comes back. ok: the intervals of all that were "
+        "tried end below half of the drop: the fall runs through no single one of them. unclear: neither. not "
+        "checked: no complete gold, or no sure drop to explain.",
         "problem: correct the reward for the feature, or balance it in the preference data. ok: read the responses "
-        "that win where the gold falls: the cause is not on the surface.",
+        "that win where the gold falls: the cause is not one feature that is counted here.",
     ),
 }
 
@@ -144,14 +145,15 @@ def _through_feature(found: Stressed) -> Finding:
     if through is None or verdict == "not checked":
         reason = "no sure drop to explain" if through else _why_no_feature(found.gold)
         return _finding("ST310", "not checked", UNDEFINED, "gold SD", 0, action=reason)
+    others = f" (of {through.n_tried} tried)" if through.n_tried > 1 else ""
     baseline = (
-        f"{through.feature}; drop {through.drop.estimate:.2f}, with the feature paid for no more "
+        f"{through.feature}{others}; drop {through.drop.estimate:.2f}, with the feature paid for no more "
         f"{through.drop_left.estimate:.2f} [{through.drop_left.low:.2f}, {through.drop_left.high:.2f}]"
     )
     actions: dict[Verdict, str] = {
         "problem": f"Correct the reward for {through.feature}, or balance it in the preference data.",
         "unclear": "More prompts.",
-        "ok": "The cause is not on the surface: read the responses that win where the gold falls.",
+        "ok": "The cause is not one feature that is counted: read the responses that win where the gold falls.",
     }
     action, n_used = actions.get(verdict, ""), found.surface.n_responses
     return _finding("ST310", verdict, through.recovered, "gold SD", n_used, baseline=baseline, action=action)
@@ -164,13 +166,14 @@ def _why_no_feature(gold: GoldSide | None) -> str:
 
 
 def _through_verdict(through: ThroughFeature | None) -> Verdict:
-    """problem: recovered above 0, at least SHARE_OF_THE_FALL of the drop. ok: ends below that share. unclear: else."""
+    """problem: recovered above 0, at least SHARE_OF_THE_FALL of the drop. ok: of all tried, none reaches that share.
+    unclear: else."""
     if through is None or not (through.drop.low > 0 and math.isfinite(through.recovered.low)):
         return "not checked"
     share = SHARE_OF_THE_FALL * through.drop.estimate
     if through.recovered.low > 0 and through.recovered.estimate >= share:
         return "problem"
-    return "ok" if through.recovered.high < share else "unclear"
+    return "ok" if through.most_recovered < share else "unclear"
 
 
 # ------------------------------------------------------------------------------------------------------------- tables

@@ -11,7 +11,7 @@ import numpy as np
 from karat.numerics.goodhart import certified_gain
 from karat.numerics.intervals import UNDEFINED, Interval, items_needed
 from karat.numerics.tails import HEAVY_SHAPE, LIGHT_SHAPE
-from karat.stress.curves import GoldSide, Stressed
+from karat.stress.curves import LEAST_PROMPTS, GoldSide, Stressed
 from karat.stress.inflation import Inflation
 from karat.stress.pool import StressPool
 from karat.types import NAN, Finding, Verdict
@@ -54,8 +54,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "prompts on responses of the reference policy, the proxy's gain, and the chi-square divergence of best of n: "
         "max(r g - sqrt((1 - r^2) chi2), (g - sqrt((1 - r^2) chi2)) / r). No curve of the gold is needed, so few "
         "labels serve; and it is cautious.",
-        "ok: some n of 2 or more has a certified gain above 0. problem: not even the upper end of the correlation's "
-        "interval certifies one. unclear: between the two.",
+        "ok: some n of 2 or more has a certified gain above 0, on 8 prompts or more. problem: not even the upper end "
+        "of the correlation's interval certifies one. unclear: between the two.",
         "unclear: label more responses; the table of labels says what they would certify. problem: a better reward "
         "is needed, not more labels.",
     ),
@@ -117,6 +117,8 @@ def _why_not(gold: GoldSide | None) -> str:
         return "needs --gold COLUMN: what counts as true"
     if not gold.is_complete:
         return "needs a gold for every response that is used: a peak cannot be located on a part of them"
+    if gold.peak is not None and gold.peak.drop.method == "no variation":
+        return "the gold of the best n and of the last differ by the same in all prompts: no interval can be given"
     return "needs at least four prompts, and a proxy and a gold that differ between responses of a prompt"
 
 
@@ -175,17 +177,21 @@ def _certified(pool: StressPool, found: Stressed) -> Finding:
     """ok: certified_n >= 2. problem: nothing is certified at the high end of the correlation either. unclear: else."""
     gold = found.gold
     if gold is None or not math.isfinite(gold.correlation.low):
-        return _finding(
-            "ST303", "not checked", UNDEFINED, "gold SD", 0,
-            actions={"not checked": "needs --gold COLUMN, on two or more responses of several prompts"},
-        )  # fmt: skip
+        action = "needs --gold COLUMN, on two or more responses of several prompts"
+        if gold is not None and gold.correlation.method == "no variation":
+            action = (
+                "proxy and gold agree to the same degree in every prompt, so that their correlation has no interval"
+            )
+        return _finding("ST303", "not checked", UNDEFINED, "gold SD", 0, actions={"not checked": action})
     r, at = gold.correlation, gold.certified_n - 1
-    at_best = float(np.max(certified_gain(found.proxy.mean_N, found.chi2_N, r.high)))
+    at_best = float(np.max(certified_gain(found.proxy.mean_N, found.chi2_limit_N, r.high)))
     verdict: Verdict = "ok" if gold.certified_n > 1 else "unclear" if at_best > 0 else "problem"
     certified = float(gold.certified_N[at]) if gold.certified_n > 1 else 0.0
     baseline = f"best of {gold.certified_n}; correlation within prompts {r.estimate:.2f}, at least {r.low:.2f} (95 %)"
     actions = {
-        "unclear": f"No n is certified at a correlation of {r.low:.2f}. Label more responses (table of labels).",
+        "unclear": f"No n is certified at a correlation of {r.low:.2f}. Label more responses (table of labels)."
+        if r.n_clusters >= LEAST_PROMPTS
+        else f"{r.n_clusters} prompts have labels; a bound over prompts needs {LEAST_PROMPTS} at the least.",
         "problem": f"No number of labels certifies an n at a correlation of {r.estimate:.2f} and this spread of the "
         "proxy: train, clip or choose another reward.",
     }

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from karat.numerics.attenuation import equalised, partial_correlation
 from karat.numerics.best_of_n import PoolMatrix, best_of_n_by_prompt, percentile_ends, pool_matrix, prompt_draws
@@ -51,7 +51,11 @@ class ThroughFeature:
     """Whether the gold falls through one feature: what comes back when the proxy is made to pay nothing for it.
 
     Attributes:
-        recovered: gold at best of max_n by the equalised proxy less by the proxy, gold SDs, paired by prompt.
+        feature: of those tried, the one whose loss as a thing to pay for brings most gold back.
+        recovered: gold at best of max_n by the equalised proxy less by the proxy, gold SDs, paired by prompt; its
+            interval holds for all features that were tried, at 95 %.
+        n_tried: features whose growth departs surely from what the gold would choose, or else the surest one.
+        most_recovered: largest high end of `recovered` over all that were tried.
         drop: of the plain proxy on these prompts, and drop_left: of the equalised one, cross-fitted both.
         correlation, given_features: of proxy and gold within prompts, and the same given all features.
     """
@@ -62,6 +66,8 @@ class ThroughFeature:
     drop_left: Interval
     correlation: Interval
     given_features: Interval
+    n_tried: int
+    most_recovered: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Surface:
 
     Attributes:
         entries: of each feature that varies, the largest growth by the proxy first.
-        through: for the feature with the surest excess; None without a complete gold.
+        through: of the features with a sure excess, the one that brings most back; None without a complete gold.
         n_prompts, n_responses: that were read.
     """
 
@@ -101,11 +107,13 @@ def read_surface(pool: StressPool, *, resamples: int, rng: np.random.Generator) 
     varied = [entry for entry in entries if math.isfinite(entry.excess.low)]
     through = None
     if varied and within_prompt_sd(matrix.value_PG) > 0 and matrix.n_prompts >= 4:
-        worst = max(varied, key=lambda entry: max(entry.excess.low, -entry.excess.high))
+        surest = sorted(varied, key=lambda entry: -max(entry.excess.low, -entry.excess.high))
+        tried = [entry for entry in surest if not entry.excess.low <= 0 <= entry.excess.high] or surest[:1]
         names = [FEATURES.index(entry.feature) for entry in entries]
         through = _through(
-            worst.feature, (proxy_R, gold_R), prompt_R, feature_RF, kept=names, max_n=pool.max_n, count_BP=count_BP
-        )
+            [entry.feature for entry in tried], (proxy_R, gold_R), prompt_R, feature_RF,
+            kept=names, max_n=pool.max_n, count_BP=count_BP,
+        )  # fmt: skip
     ordered = tuple(sorted(entries, key=lambda entry: -abs(entry.by_proxy.estimate)))
     return Surface(ordered, through, matrix.n_prompts, prompt_R.size)
 
@@ -191,24 +199,43 @@ def _correlation(score_PG: np.ndarray, feature_PG: np.ndarray, count_BP: np.ndar
 
 
 def _through(
-    feature: str, scores: tuple[np.ndarray, np.ndarray], prompt_R: np.ndarray, feature_RF: np.ndarray, *,
+    features: list[str], scores: tuple[np.ndarray, np.ndarray], prompt_R: np.ndarray, feature_RF: np.ndarray, *,
     kept: list[int], max_n: int, count_BP: np.ndarray,
 ) -> ThroughFeature:  # fmt: skip
     proxy_R, gold_R = scores
     n_N = np.arange(1, max_n + 1)
-    equal_R = equalised(proxy_R, feature_RF[:, FEATURES.index(feature)], prompt_R)
-    curves = []
-    for score_R in (proxy_R, equal_R):
-        pool = pool_matrix(score_R, gold_R, prompt_R)
-        curves.append(best_of_n_by_prompt(pool, pool.value_PG, n_N) / within_prompt_sd(pool.value_PG))
-    plain_PN, equal_PN = curves
+
+    plain = pool_matrix(proxy_R, gold_R, prompt_R)
+    sd = within_prompt_sd(plain.value_PG)
+    span = float(np.max(np.nanmax(plain.value_PG, axis=1) - np.nanmin(plain.value_PG, axis=1))) / sd
+    plain_PN = best_of_n_by_prompt(plain, plain.value_PG, n_N) / sd
+    level = 1 - 0.05 / len(features)
+    tried = []
+    for name in features:
+        equal = pool_matrix(equalised(proxy_R, feature_RF[:, FEATURES.index(name)], prompt_R), gold_R, prompt_R)
+        equal_PN = best_of_n_by_prompt(equal, equal.value_PG, n_N) / sd
+        back_P = equal_PN[:, -1] - plain_PN[:, -1]
+        tried.append((_recovered(back_P, level, span=span), name, equal_PN))
+    recovered, feature, equal_PN = max(tried, key=lambda found: found[0].low)
     half = slice(0, max_n // 2)
     none_RF = feature_RF[:, :0]
     return ThroughFeature(
         feature=feature,
-        recovered=_mean(equal_PN[:, -1] - plain_PN[:, -1], count_BP),
+        recovered=recovered,
         drop=cross_fitted_difference(plain_PN, max_n - 1, half),
         drop_left=cross_fitted_difference(equal_PN, max_n - 1, half),
         correlation=partial_correlation(proxy_R, gold_R, none_RF, prompt_R, count_BP),
         given_features=partial_correlation(proxy_R, gold_R, feature_RF[:, kept], prompt_R, count_BP),
+        n_tried=len(tried),
+        most_recovered=max(found.high for found, _, _ in tried),
     )
+
+
+def _recovered(back_P: np.ndarray, level: float, *, span: float) -> Interval:
+    """Student's t. Where no prompt departs from the common value: Wilson's bound on the share that may, by the span."""
+    found = _t_mean(back_P, level)
+    if found.high - found.low > 1e-12 * span:
+        return found
+    z = float(ndtri(0.5 + level / 2))
+    half = span * z**2 / (back_P.size + z**2)
+    return Interval(found.estimate, found.estimate - half, found.estimate + half, back_P.size, "no variation")

@@ -12,7 +12,7 @@ import numpy as np
 
 from karat.numerics.divergence import n_for_kl
 from karat.numerics.planning import correlation_needed, design_of, labels_needed, prompts_for_peak
-from karat.stress.curves import CERTIFIED_CONFIDENCE, Stressed
+from karat.stress.curves import CERTIFIED_CONFIDENCE, LEAST_PROMPTS, Stressed
 from karat.stress.pool import StressPool
 from karat.types import NAN, Table
 
@@ -20,8 +20,6 @@ KL_BUDGETS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 """Nats."""
 POWER = 0.8
 """Chance with which the planned labels are to suffice."""
-LEAST_PROMPTS = 8.0
-"""Below it no bound over prompts is to be relied on, however many labels there are."""
 PEAK_FACTOR = 2.0
 """The peak's interval is to reach no further than this from its middle."""
 
@@ -64,7 +62,7 @@ def _label_plan(pool: StressPool, found: Stressed) -> Table:
     to_a_prompt = now / max(r.n_clusters, 1)
     rows: list[tuple[Any, ...]] = []
     for goal in 2 ** np.arange(1, int(math.log2(pool.max_n)) + 1):
-        needed = correlation_needed(found.proxy.mean_N, found.chi2_N, found.n_N, int(goal))
+        needed = correlation_needed(found.proxy.mean_N, found.chi2_limit_N, found.n_N, int(goal))
         if math.isnan(needed):
             break
         labels = labels_needed(r.estimate, needed, design=design, confidence=CERTIFIED_CONFIDENCE, power=POWER)

@@ -6,7 +6,7 @@ Axes: R responses, P prompts, G responses of a prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix
 from karat.stress.config import StressConfig
 from karat.types import Account, Message, PoolRow, Text, TokenIds
 from karat.worlds import pool_source
+from karat.worlds.pool import POOLS
 
 LARGEST_SCORE = 1e100
 """Beyond it a square overflows; no reward gives it, a failed one may."""
@@ -72,6 +73,8 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
     stream = stream_pool(pool_source(source))
     records = [read.record for read in stream if read.record is not None]
     account = stream.account()
+    if isinstance(source, str) and source in POOLS:
+        account = replace(account, source=source)  # its name is the same on every machine, its path is not
     members = config.member_names
     named = {config.proxy: "proxy", config.gold: "gold", **dict.fromkeys(members, "member")}
     score = named_scores(records, named, account.source)

@@ -51,8 +51,9 @@ def _curve_table(pool: StressPool, found: Stressed, names: tuple[str, str]) -> T
     note = (
         f"Gains over n = 1 in standard deviations within prompts; proxy {names[0]}"
         + (f", gold {names[1]}" if names[1] else "")
-        + ". kl in nats, exact for repeated responses; kl_bound: log n - (n-1)/n, without repeats. gold_wins: chance "
-        "of more gold than one further sample."
+        + ". kl in nats, repeats and ties as the prompt's own samples show them (too small where a proxy has few "
+        "values and n is near the number of samples); kl_bound: log n - (n-1)/n, without repeats. gold_wins: chance of "
+        "more gold than one further sample."
     )
     return Table(
         "best_of_n", "Best of n by the proxy", columns + (gold_columns if found.gold else ()), tuple(rows), note
@@ -135,7 +136,7 @@ def _label_table(found: Stressed) -> Table:
         return Table("labels", "", (), ())
     rows = []
     for count, low in zip(LABEL_COUNTS, labels_for(r.estimate, np.array(LABEL_COUNTS)), strict=True):
-        gain_N = certified_gain(found.proxy.mean_N, found.chi2_N, float(low))
+        gain_N = certified_gain(found.proxy.mean_N, found.chi2_limit_N, float(low))
         at = int(np.argmax(gain_N)) if np.isfinite(gain_N).any() else 0
         is_any = gain_N[at] > 0
         rows.append((count, float(low), int(found.n_N[at]) if is_any else 1, float(gain_N[at]) if is_any else 0.0))
