@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import types
 from pathlib import Path
@@ -126,6 +127,14 @@ def test_in_trl_the_same_scores_and_none_for_missing(tmp_path: Path) -> None:
     assert found[2] is None
 
 
+def test_in_trl_what_is_no_text_has_no_score(tmp_path: Path) -> None:
+    save_mitigated(tmp_path / "clip", fitted("clip", cap=0.25), (LONGER,))
+    function = trl_reward(str(tmp_path / "clip"))
+    turn = {"role": "assistant", "content": "abcdefgh"}
+    found = function(prompts=["p"] * 5, completions=[None, ["abcd"], [{**turn, "content": None}], 3, [turn]])
+    assert found == [None, None, None, None, 0.25]
+
+
 def test_a_missing_member_is_missing_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("some_rewards")
     module.judge = lambda prompts, completions, **_: [None if len(c) > 3 else 1.0 for c in completions]  # type: ignore[attr-defined]
@@ -175,6 +184,18 @@ def test_broken_folders_are_named(tmp_path: Path) -> None:
         ({"rule": "clip", "fitted": {**whole["fitted"], "rule": "median"}}, "no rule 'median'"),
         ({"members": whole["members"] * 2}, "with 2 rewards and 1 scales"),
         ({"members": [{"name": "a"}]}, "no complete mitigated reward"),
+        ({"members": [{"name": "a", "reward": 3, "head": ""}]}, "3 in place of text"),
+        ({"members": [3]}, "no complete mitigated reward"),
+        ({"fitted": {**whole["fitted"], "centre_M": [None]}}, "None in place of a number"),
+        ({"fitted": {**whole["fitted"], "centre_M": "4"}}, "'4' in place of a list of numbers"),
+        ({"fitted": {**whole["fitted"], "centre_M": []}}, "one of each to a reward"),
+        ({"fitted": {**whole["fitted"], "scale_M": [-2.0]}}, "scales above 0"),
+        ({"fitted": {**whole["fitted"], "cap": math.nan}}, "nan in place of a number"),
+        ({"fitted": {**whole["fitted"], "centre": "row"}}, "centre 'row'"),
+        ({"fitted": {**whole["fitted"], "rule": "length-lowess"}}, "without its trend"),
+        ({"references": 3}, "no complete mitigated reward"),
+        ({"references": {"similarity": 3}}, "3 in place of text"),
+        ({"members": [{"name": "a", "reward": str(tmp_path / "r"), "head": ""}]}, "names itself among its rewards"),
     ):
         file.write_text(json.dumps({**whole, **change}))
         with pytest.raises(ModelError, match=message):

@@ -23,6 +23,7 @@ from karat.numerics.rule_names import RuleSettings
 from karat.rewards import Group, load_reward
 from karat.stress.config import StressConfig
 from karat.stress.export import _from_anywhere
+from karat.stress.mitigation_findings import mitigation_finding
 from karat.stress.mitigations import (
     compare_mitigations,
     compare_paths,
@@ -124,10 +125,18 @@ def test_all_are_read_at_one_kl_and_it_is_told() -> None:
 def test_a_rule_that_gets_nowhere_is_set_apart() -> None:
     result = stress(rows(honest), clip_share=0.2)
     row = table(result)["clip"]
+    config = StressConfig(
+        proxy="rm", gold="truth", resamples=400, clip_share=0.2, export="clip", rewards="rm=builtin:longer"
+    )
     assert row["group"] == "-"
     assert row["kl"] < 0.5 * result.values["mitigations_kl"]
     assert row["less_proxy_low"] <= row["less_proxy"] <= row["less_proxy_high"]
     assert list(table(result))[-1] == "clip"
+    named = mitigation_finding(
+        compare_mitigations(read := read_stress_pool(rows(honest), config), config), config, read.n_used
+    )
+    assert named.effect == pytest.approx(row["less_proxy"])
+    assert f"clip is judged where it ends, at {row['kl']:.2f} nats" in named.baseline
 
 
 def test_a_monotone_change_of_the_proxy_has_no_row_of_its_own() -> None:
@@ -253,6 +262,21 @@ def test_wrong_use_is_named(options: dict[str, Any], message: str, tmp_path: Pat
         stress(pool, out=tmp_path, **options)
     assert message in str(caught.value)
     assert not (tmp_path / "reward").exists()
+
+
+def test_another_reward_is_refused_where_scores_lie_far_from_zero(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an SD off, which is a thousandth of these scores."""
+    pool = [{**row, "rm": row["rm"] + 1000} for row in rows(honest, n_prompts=6, size=6)]
+    stored = {row["response"]: row["rm"] for row in pool}
+    module = types.ModuleType("far_from_zero")
+    module.same = lambda prompts, completions, **_: [stored[text] for text in completions]  # type: ignore[attr-defined]
+    module.other = lambda prompts, completions, **_: [stored[text] + 0.7 for text in completions]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(InputError, match="Name the reward that scored this column"):
+        stress(pool, export="clip", rewards="rm=far_from_zero:other", out=tmp_path)
+    assert stress(pool, export="clip", rewards="rm=far_from_zero:same", out=tmp_path).values["exported"] == "clip"
 
 
 def test_a_reward_may_hold_commas() -> None:

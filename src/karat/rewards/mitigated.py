@@ -101,9 +101,10 @@ class MitigatedReward:
         file = Path(path) / MANIFEST
         try:
             manifest = json.loads(file.read_text(encoding="utf-8"))
-            members = tuple(MemberSpec(**entry) for entry in manifest["members"])
+            members = tuple(_member_from(entry) for entry in manifest["members"])
             fitted = _fitted_from(manifest["fitted"])
             stored = manifest["references"]
+            similarity = _text(stored["similarity"]) if stored else TEXT_SIMILARITY
             used = members_of(fitted.rule, max(len(members), 2))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
@@ -115,10 +116,13 @@ class MitigatedReward:
                 f"{file}: rule {fitted.rule!r} with {len(members)} rewards and {len(fitted.scale_M)} scales. Export it "
                 "again with `karat stress --export`."
             )
-        rewards = {
-            spec: load_reward(spec, max_length=max_length, tokens_per_pack=tokens_per_pack)
-            for spec in dict.fromkeys(member.reward for member in members)
-        }
+        try:
+            rewards = {
+                spec: load_reward(spec, max_length=max_length, tokens_per_pack=tokens_per_pack)
+                for spec in dict.fromkeys(member.reward for member in members)
+            }
+        except RecursionError:
+            raise ModelError(f"{file} names itself among its rewards, or a reward that does.") from None
         for member in members:
             if member.head and member.head not in rewards[member.reward].head_names:
                 heads = ", ".join(rewards[member.reward].head_names)
@@ -126,7 +130,7 @@ class MitigatedReward:
         return cls(
             fitted, members, rewards, name=path, manifest=manifest,
             references=dict(_read_references(Path(path) / REFERENCES)) if stored else {},
-            similarity=stored["similarity"] if stored else TEXT_SIMILARITY,
+            similarity=similarity,
         )  # fmt: skip
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
@@ -265,17 +269,41 @@ def save_mitigated(
     return tuple(map(str, written))
 
 
+def _member_from(stored: Mapping[str, Any]) -> MemberSpec:
+    return MemberSpec(**{field: _text(value) for field, value in {**stored}.items()})
+
+
 def _fitted_from(stored: Mapping[str, Any]) -> FittedRule:
-    trend = stored["trend"]
-    return FittedRule(
-        **{
-            **stored,
-            "centre_M": tuple(stored["centre_M"]),
-            "scale_M": tuple(stored["scale_M"]),
-            "cap": math.inf if stored["cap"] is None else stored["cap"],
-            "trend": LengthTrend(tuple(trend["length_K"]), tuple(trend["value_K"])) if trend else None,
-        }
-    )
+    """Raises: ValueError, KeyError, TypeError: a field is missing, or no number that the rule could have."""
+    trend, rest = stored["trend"], dict(stored)
+    centre_M, scale_M = _numbers(rest.pop("centre_M")), _numbers(rest.pop("scale_M"))
+    if len(centre_M) != len(scale_M) or not min(scale_M, default=1.0) > 0:
+        raise ValueError(f"centres {centre_M} and scales {scale_M}: one of each to a reward, scales above 0")
+    if rest["centre"] not in ("pool", "prompt"):
+        raise ValueError(f"centre {rest['centre']!r}")
+    for field in ("temperature", "similarity_weight"):
+        (rest[field],) = _numbers([rest[field]])
+    rest["cap"] = math.inf if rest["cap"] is None else _numbers([rest["cap"]])[0]
+    rest["trend"] = LengthTrend(_numbers(trend["length_K"]), _numbers(trend["value_K"])) if trend else None
+    if rest["rule"] in ("length-lowess", "length-isotonic") and not trend:
+        raise ValueError(f"rule {rest['rule']!r} without its trend")
+    return FittedRule(centre_M=centre_M, scale_M=scale_M, **rest)
+
+
+def _numbers(stored: Any) -> tuple[float, ...]:
+    """Raises: TypeError, ValueError: not a list, or one of them is no finite number."""
+    if not isinstance(stored, list):
+        raise TypeError(f"{stored!r} in place of a list of numbers")
+    for value in stored:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{value!r} in place of a number")
+    return tuple(map(float, stored))
+
+
+def _text(stored: Any) -> str:
+    if not isinstance(stored, str):
+        raise TypeError(f"{stored!r} in place of text")
+    return stored
 
 
 def _write_references(file: Path, references: Mapping[str, References]) -> None:

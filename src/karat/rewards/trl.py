@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -70,9 +70,11 @@ def _score_rows(scorer: Reward, prompts: Sequence[Any], completions: Sequence[An
 
 
 def _as_text(value: Any) -> Text | None:
-    """TRL's text or conversation; None for what is not text alone (images, a tool call without words)."""
+    """TRL's text or conversation; None for what is not text alone (images, a tool call without words, nothing)."""
     if isinstance(value, str):
         return value
+    if not isinstance(value, list | tuple) or not all(isinstance(turn, Mapping) for turn in value):
+        return None
     turns = [(turn.get("role"), turn.get("content")) for turn in value]
     if not all(isinstance(role, str) and isinstance(content, str) for role, content in turns):
         return None

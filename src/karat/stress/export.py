@@ -27,6 +27,8 @@ CHECKED = 8
 """Responses, of different prompts, that the named rewards score again before anything is written."""
 AGREES = 0.05
 """Largest difference from the pool's columns on these, in SDs within prompts: another dtype or machine is less."""
+ROUNDING = 1e-6
+"""The same as a share of the score: the last digits of float32, where a score is far from 0 for its SD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _agree(member: MemberSpec, pool: StressPool, picked: np.ndarray, scores: Seq
                 f"rewards: {member.reward} gives no score for row {pool.rows[index]} of the pool ({score.missing}), "
                 f"where the column {member.name!r} has {stored:.4g}. Name what scored it."
             )
-        if not math.isclose(score.value, stored, rel_tol=1e-3, abs_tol=AGREES * scale):
+        if not math.isclose(score.value, stored, rel_tol=ROUNDING, abs_tol=AGREES * scale):
             raise InputError(
                 f"rewards: {member.reward} scores row {pool.rows[index]} of the pool {score.value:.4g}, where the "
                 f"column {member.name!r} has {stored:.4g}. Name the reward that scored this column."

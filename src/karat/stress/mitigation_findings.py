@@ -22,7 +22,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Gold at equal KL of the best rule that makes one score of the proxy and its fellow rewards (ensembles, length "
         "calibration, clipping, similarity to other responses), less that of the plain proxy, in gold standard "
         "deviations within prompts. Each half of the prompts is judged by the rule that is best on the other half, and "
-        "with numbers fitted there. With --export RULE: of that rule. Interval over prompts, paired.",
+        "with numbers fitted there. With --export RULE: of that rule. Interval over prompts, paired. What a reward "
+        "adds for a whole prompt counts in worst, variance, kl-dro and clip, unless --centre prompt takes it away.",
         "ok: the whole interval is above 0, or it ends below 0.1, so that the plain proxy will do. problem: the rule "
         "to be exported costs gold, its whole interval is below 0. unclear: neither. not checked: no gold, gold "
         f"missing for some responses, or fewer than {LEAST_PROMPTS} prompts with every member's score.",
@@ -52,6 +53,8 @@ def mitigation_finding(found: Comparison | None, config: StressConfig, n_used: i
         f"gold SD at {found.kl_nats:.2f} nats, {'chosen' if config.export else 'best'}: {rule}; {told}; plain proxy "
         f"{plain.gold.estimate if plain else math.nan:.2f}; letters shared: no clear difference"
     )
+    if chosen and not chosen.group:
+        baseline += f"; {rule} is judged where it ends, at {chosen.kl:.2f} nats"
     return _finding(
         verdict, gain, n_used - found.n_missing, action=actions[verdict], baseline=baseline, n_missing=found.n_missing
     )
