@@ -19,7 +19,7 @@ from karat.stress.rl import RlConfig
 from karat.stress.rl.findings import findings_of, lead_of, measure
 from karat.stress.rl.rollouts import Checkpoint, with_known
 from karat.stress.rl.stopping import has_fallen, has_fallen_twice, level_of
-from karat.stress.rl.training import RewardTally, neutral_where_missing
+from karat.stress.rl.training import RewardTally, counted
 from karat.types import Result
 from karat.worlds import words
 
@@ -146,7 +146,7 @@ def test_adapters_alone_are_trained_where_asked() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ missing scores
-def test_a_missing_score_gets_the_mean_of_its_group() -> None:
+def test_a_missing_score_is_counted_and_left_out() -> None:
     class Some:
         name = "some"
 
@@ -160,10 +160,44 @@ def test_a_missing_score_gets_the_mean_of_its_group() -> None:
         return Score(float("nan"), missing="empty") if value is None else Score(value)
 
     tally = RewardTally()
-    fill = neutral_where_missing(Some(), tally)  # type: ignore[arg-type]
-    found = fill(prompts=["a", "a", "a", "b", "b", "c"], completions=["x"] * 6)
-    assert found == [1.0, 2.0, 3.0, 0.0, 0.0, 5.0]
+    score = counted(Some(), tally)  # type: ignore[arg-type]
+    found = score(prompts=["a", "a", "a", "b", "b", "c"], completions=["x"] * 6)
+    assert found == [1.0, None, 3.0, None, None, 5.0]
     assert (tally.asked, tally.missing) == (6, 3)
+
+
+def test_missing_scores_neither_pull_nor_change_what_the_others_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The mean of the group in their place would shrink its deviation, and so pull the others harder."""
+    from trl import GRPOTrainer  # type: ignore[attr-defined]
+
+    (tmp_path / "some.py").write_text(
+        "seen = []\n"
+        "def reward(prompts, completions, **_):\n"
+        "    values = [None if len(text) % 3 == 0 else float(len(text)) for text in completions]\n"
+        "    seen.append(values)\n"
+        "    return values\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    given: list[Any] = []
+    inner = GRPOTrainer._generate_and_score_completions
+
+    def watched(self: Any, inputs: Any) -> Any:
+        batch = inner(self, inputs)
+        given.append(batch["advantages"].numpy())
+        return batch
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", watched)
+    karat.stress.rl(proxy="some:reward", setting="length", steps=1, prompts_per_step=4, eval_prompts=4, resamples=100)
+    import some  # type: ignore[import-not-found]
+
+    reward_PG = np.array(next(row for row in some.seen if len(row) == 4 * 8), float).reshape(4, 8)
+    assert np.isnan(reward_PG).any()
+    away_PG = reward_PG - np.nanmean(reward_PG, axis=1, keepdims=True)
+    expected = np.nan_to_num(away_PG / (np.nanstd(reward_PG, axis=1, ddof=1, keepdims=True) + 1e-4))
+    assert given[0].reshape(4, 8) == pytest.approx(expected, abs=1e-4)
+    assert "returned None" not in caplog.text  # a line of TRL's at every step, with a response
 
 
 def test_a_reward_that_fails_often_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     ),
     "ST503": (
         "Scores missing in training",
-        "The share of responses in training that the proxy gave no score. They got the mean of their group, which "
-        "pulls the policy nowhere; TRL by itself would have taken them for 0.",
+        "The share of responses in training that the proxy gave no score. TRL leaves them out of the mean and the "
+        "deviation of their group, and they pull the policy nowhere.",
         "ok: none. unclear: at most 1 %. problem: more. not checked: nothing was trained.",
         "Find out which responses get no score: a policy can learn to write them.",
     ),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -38,8 +39,8 @@ def train_policy(
 ) -> RewardTally:
     """GRPO for config.steps; the policy's model is changed in place (with config.lora: wrapped in adapters).
 
-    A missing score gets the mean of the others of its group, so that it pulls the policy nowhere (TRL would take it
-    for 0), and is counted.
+    A missing score is counted and is None to TRL, which leaves it out of the mean and the deviation of its group and
+    gives its response no advantage.
 
     Args:
         on_step: called with 0 before training and after each step; True stops.
@@ -71,7 +72,7 @@ def train_policy(
     with tempfile.TemporaryDirectory() as scratch:
         trainer = GRPOTrainer(
             model=policy.model,
-            reward_funcs=neutral_where_missing(reward, tally),
+            reward_funcs=counted(reward, tally),
             args=GRPOConfig(
                 output_dir=scratch,
                 max_steps=config.steps,
@@ -99,32 +100,41 @@ def train_policy(
         )
         trainer.remove_callback(PrinterCallback)
         if not on_step(0, policy):
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _without_missing_score_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # TRL's own use of transformers
                 trainer.train()
     policy.model.train(False)
     return tally
 
 
-def neutral_where_missing(reward: Reward, tally: RewardTally) -> Callable[..., list[float | None]]:
-    """The reward for TRL, with missing scores at the mean of their group; 0 for a whole group without scores, where
-    equal rewards give no gradient."""
+@contextmanager
+def _without_missing_score_warnings() -> Iterator[None]:
+    """TRL prints one at every step, with a response; here missing scores are counted."""
+    logger = logging.getLogger("trl.trainer.grpo_trainer")
+
+    def is_kept(record: logging.LogRecord) -> bool:
+        return "All reward functions returned None" not in record.getMessage()
+
+    logger.addFilter(is_kept)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_kept)
+
+
+def counted(reward: Reward, tally: RewardTally) -> Callable[..., list[float | None]]:
+    """The reward for TRL, with its scores counted; None where one is missing."""
     score = trl_reward(reward)
 
-    def filled(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        values = iter(score(prompts=prompts, completions=completions, **columns))
-        out: list[float | None] = []
-        for _, run in groupby(prompts):
-            row = [next(values) for _ in run]
-            known = [value for value in row if value is not None and math.isfinite(value)]
-            tally.asked += len(row)
-            tally.missing += len(row) - len(known)
-            middle = sum(known) / len(known) if known else 0.0
-            out += [middle if value is None or not math.isfinite(value) else value for value in row]
-        return out
+    def counting(prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        values = score(prompts=prompts, completions=completions, **columns)
+        values = [value if value is not None and math.isfinite(value) else None for value in values]
+        tally.asked += len(values)
+        tally.missing += values.count(None)
+        return values
 
-    filled.__name__ = score.__name__
-    return filled
+    counting.__name__ = score.__name__
+    return counting
 
 
 def as_trl(prompt: Text) -> Any:
