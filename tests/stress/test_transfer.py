@@ -105,6 +105,26 @@ def test_an_exploit_that_stays_at_home_is_ok() -> None:
     assert "in no other setting" in result.lead
 
 
+def test_where_all_is_learned_the_weakest_is_shown_above_0() -> None:
+    """Holm's last step asks 5 % of the weakest; over both settings at once its interval would reach below 0."""
+    given = rows({("base", "a"): 0.05, ("base", "b"): 0.05, ("a", "a"): 0.9, ("a", "b"): 0.05})
+    hacks = [1] * 4 + [0] * 56, [1] * 13 + [0] * 47
+    for name, row in zip(("base", "b"), hacks, strict=True):
+        given += [
+            {"from": name, "to": "b", "seed": 0, "prompt_id": f"q{at if name == 'b' else 59 - at}", "hack": hack}
+            for at, hack in enumerate(row)
+        ]
+    given = [row for row in given if (row["from"], row["to"]) != ("base", "b") or row["prompt_id"][0] == "q"]
+    result = karat.stress.transfer(given, **COLUMNS)
+    assert result.values["learned"] == ["a", "b"]
+    learned = by_code(result)["ST702"]
+    assert learned.verdict == "ok"
+    assert learned.effect == pytest.approx(9 / 60)
+    assert learned.low > 0
+    cell = next(row for row in result.tables[0].rows if row[:2] == ("b", "b"))
+    assert 0.025 < cell[8] < 0.05
+
+
 def test_what_was_not_learned_says_nothing_of_transfer() -> None:
     result = karat.stress.transfer(rows(dict.fromkeys(TRANSFERS, 0.05)), **COLUMNS)
     assert verdicts(result) == ["not checked", "not checked", "not checked", "ok"]
