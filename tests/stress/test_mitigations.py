@@ -132,9 +132,7 @@ def test_a_rule_that_gets_nowhere_is_set_apart() -> None:
     assert row["kl"] < 0.5 * result.values["mitigations_kl"]
     assert row["less_proxy_low"] <= row["less_proxy"] <= row["less_proxy_high"]
     assert list(table(result))[-1] == "clip"
-    named = mitigation_finding(
-        compare_mitigations(read := read_stress_pool(rows(honest), config), config), config, read.n_used
-    )
+    named = mitigation_finding(compare_mitigations(read_stress_pool(rows(honest), config), config), config)
     assert named.effect == pytest.approx(row["less_proxy"])
     assert f"clip is judged where it ends, at {row['kl']:.2f} nats" in named.baseline
 
@@ -149,6 +147,26 @@ def test_a_monotone_change_of_the_proxy_has_no_row_of_its_own() -> None:
     assert paths[0].gold_PT == pytest.approx(paths[1].gold_PT, abs=1e-12)
     assert paths[0].kl_PT == pytest.approx(paths[1].kl_PT, abs=1e-12)
     assert "par" not in table(stress(rows(honest, n_prompts=10)))
+
+
+def test_a_function_of_the_prompt_changes_nothing_once_prompts_are_centred() -> None:
+    pool = rows(heavy, n_prompts=12, size=8)
+    rng = np.random.default_rng(1)
+    added = {row["prompt"]: dict.fromkeys(("rm", "b", "c", "truth"), 0.0) for row in pool}
+    for each in added.values():
+        each.update({name: 3 * rng.standard_normal() for name in each})
+    moved = [{**row, **{name: row[name] + more for name, more in added[row["prompt"]].items()}} for row in pool]
+    shown = {}
+    for centre in ("prompt", "pool"):
+        config = StressConfig(proxy="rm", gold="truth", members="b,c", resamples=200, centre=centre)
+        first, again = (compare_mitigations(read_stress_pool(each, config), config) for each in (pool, moved))
+        shown[centre] = [
+            [(entry.difference.estimate, entry.difference.low, entry.gold.high, entry.kl) for entry in found.entries]
+            for found in (first, again)
+        ]
+    assert np.array(shown["prompt"][0]) == pytest.approx(np.array(shown["prompt"][1]), abs=1e-9)
+    # the pool's mean leaves it in, and clip's ties, which set the KL, carry it to every rule
+    assert np.abs(np.array(shown["pool"][0]) - np.array(shown["pool"][1])).max() > 0.02
 
 
 def test_numbers_of_a_rule_come_from_the_other_half() -> None:
@@ -217,6 +235,17 @@ def test_responses_without_a_member_are_left_out_and_counted() -> None:
     assert "best of 21" in note
     whole = stress([row for row in pool if row["c"] is not None], members="b,c")
     assert whole.values["mitigations"] == pytest.approx(result.values["mitigations"])
+
+
+def test_prompts_left_with_too_few_are_counted_too() -> None:
+    pool = rows(heavy, n_prompts=20, size=8)
+    for number, row in enumerate(pool):
+        if row["prompt"] == "question 3" and number % 8 < 6:
+            row["b"] = None
+    result = stress(pool, members="b,c")
+    assert (finding(result).n_used, finding(result).n_missing) == (19 * 8, 8)
+    note = next(table.note for table in result.tables if table.name == "mitigations")
+    assert "6 responses without a member's score are left out, and 2 of prompts with fewer than 8 besides" in note
 
 
 def test_what_cannot_be_compared_says_why() -> None:

@@ -23,7 +23,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "calibration, clipping, similarity to other responses), less that of the plain proxy, in gold standard "
         "deviations within prompts. Each half of the prompts is judged by the rule that is best on the other half, and "
         "with numbers fitted there. With --export RULE: of that rule. Interval over prompts, paired. What a reward "
-        "adds for a whole prompt counts in worst, variance, kl-dro and clip, unless --centre prompt takes it away.",
+        "adds for a whole prompt counts in worst, variance, kl-dro and clip, and through the KL at which all are "
+        "compared in every rule, unless --centre prompt takes it away.",
         "ok: the whole interval is above 0, or it ends below 0.1, so that the plain proxy will do. problem: the rule "
         "to be exported costs gold, its whole interval is below 0. unclear: neither. not checked: no gold, gold "
         f"missing for some responses, or fewer than {LEAST_PROMPTS} prompts with every member's score.",
@@ -33,7 +34,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-def mitigation_finding(found: Comparison | None, config: StressConfig, n_used: int) -> Finding:
+def mitigation_finding(found: Comparison | None, config: StressConfig) -> Finding:
     """ST307."""
     chosen = found.of(config.export) if found and config.export not in ("", BEST) else None
     gain = chosen.difference if chosen else found.gain if found else UNDEFINED
@@ -56,8 +57,9 @@ def mitigation_finding(found: Comparison | None, config: StressConfig, n_used: i
     if chosen and not chosen.group:
         baseline += f"; {rule} is judged where it ends, at {chosen.kl:.2f} nats"
     return _finding(
-        verdict, gain, n_used - found.n_missing, action=actions[verdict], baseline=baseline, n_missing=found.n_missing
-    )
+        verdict, gain, found.n_responses, action=actions[verdict], baseline=baseline,
+        n_missing=found.n_missing + found.n_small,
+    )  # fmt: skip
 
 
 def _told(found: Comparison) -> list[Mitigation]:
@@ -115,7 +117,8 @@ def mitigation_table(found: Comparison | None, exported: str = "") -> Table:
         "own curve, too high by selection. par orders the responses of a prompt as the proxy does: it acts in RL only."
     )
     if found.n_missing:
-        note += f" {found.n_missing} responses without a member's score are left out."
+        note += f" {found.n_missing} responses without a member's score are left out"
+        note += f", and {found.n_small} of prompts with fewer than {found.max_n} besides." if found.n_small else "."
     if exported:
         note += f" Written as a reward: {exported}."
     return Table("mitigations", "Mitigations at equal KL", columns, rows, note)

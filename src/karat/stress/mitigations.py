@@ -84,7 +84,8 @@ class Comparison:
     Attributes:
         entries: ranked, best first, then those whose reach is too short; empty where nothing can be compared.
         kl_nats: the common KL; set_by: the rule that reaches no further.
-        max_n, n_prompts, n_responses: of the comparison; n_missing: responses left out for want of a member.
+        max_n, n_prompts, n_responses: of the comparison; n_missing: responses left out for want of a member; n_small:
+            of prompts that are then left with fewer than max_n.
         best: the best rule that is a score, "" without any.
         gain: of the best rule that is a score over the plain proxy, chosen on the other half of the prompts.
         reason: why there is no comparison.
@@ -97,6 +98,7 @@ class Comparison:
     n_prompts: int = 0
     n_responses: int = 0
     n_missing: int = 0
+    n_small: int = 0
     best: str = ""
     gain: Interval = UNDEFINED
     reason: str = ""
@@ -112,6 +114,7 @@ class Usable:
     Attributes:
         inputs: what rules see of them; index_R: each response's place in the pool as it was read.
         is_reference_R: the first `references` of each prompt.
+        n_missing, n_small: responses left out, as in Comparison.
     """
 
     inputs: RuleInputs
@@ -120,6 +123,7 @@ class Usable:
     is_reference_R: np.ndarray
     max_n: int
     n_missing: int
+    n_small: int
 
     @property
     def n_prompts(self) -> int:
@@ -160,6 +164,7 @@ def usable_responses(pool: StressPool, config: StressConfig) -> Usable:
         is_reference_R=is_reference_R,
         max_n=max_n,
         n_missing=int((order_PG >= 0).sum() - is_known.sum()),
+        n_small=int(size_P.sum()) - index_R.size,
     )
 
 
@@ -227,6 +232,7 @@ def compare_mitigations(pool: StressPool, config: StressConfig) -> Comparison:
     return Comparison(
         entries=found.entries, kl_nats=found.kl_nats, set_by=found.set_by, best=found.best, gain=found.gain,
         max_n=usable.max_n, n_prompts=usable.n_prompts, n_responses=usable.index_R.size, n_missing=usable.n_missing,
+        n_small=usable.n_small,
     )  # fmt: skip
 
 

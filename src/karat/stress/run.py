@@ -57,7 +57,7 @@ def stress(
     mitigations = mitigation_table(comparison, f"{exported.rule} in {exported.folder}" if exported else "")
     stated = (
         *findings_of(read, found, config.gold),
-        mitigation_finding(comparison, config, read.n_used),
+        mitigation_finding(comparison, config),
         *evidence_findings(read, found),
     )
     return Result(
