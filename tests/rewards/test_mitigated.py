@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import sys
@@ -206,6 +207,26 @@ def test_broken_folders_are_named(tmp_path: Path) -> None:
     file.write_text(json.dumps({**whole, "members": [{"name": "a", "reward": "builtin:nope", "head": ""}]}))
     with pytest.raises(InputError, match="no built-in reward 'nope'"):
         load_reward(str(tmp_path / "r"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "p", "scores": [1.0, 2.0], "texts": []},
+        {"prompt": "p", "scores": [[1.0], [2.0]], "texts": []},
+        {"prompt": "p", "scores": [[math.nan, 2.0]], "texts": []},
+        {"prompt": "p", "scores": [[1.0, 2.0]], "texts": [3]},
+        {"prompt": 3, "scores": [[1.0, 2.0]], "texts": []},
+        ["p"],
+    ],
+)
+def test_broken_references_are_named(row: Any, tmp_path: Path) -> None:
+    references = {prompt_key("p"): References(np.array([[2.0, 6.0]]))}
+    save_mitigated(tmp_path / "par", fitted("par"), (LONGER,), references=references)
+    file = tmp_path / "par" / "references.jsonl.gz"
+    file.write_bytes(gzip.compress(json.dumps(row).encode()))
+    with pytest.raises(ModelError, match=r"references.jsonl.gz cannot be read"):
+        load_reward(str(tmp_path / "par"))
 
 
 def test_another_reward_is_not_overwritten(tmp_path: Path) -> None:

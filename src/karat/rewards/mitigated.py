@@ -129,7 +129,7 @@ class MitigatedReward:
                 raise ModelError(f"{file}: {member.reward} has no head {member.head!r}; it has: {heads}.")
         return cls(
             fitted, members, rewards, name=path, manifest=manifest,
-            references=dict(_read_references(Path(path) / REFERENCES)) if stored else {},
+            references=dict(_read_references(Path(path) / REFERENCES, len(members))) if stored else {},
             similarity=similarity,
         )  # fmt: skip
 
@@ -315,12 +315,15 @@ def _write_references(file: Path, references: Mapping[str, References]) -> None:
     file.write_bytes(gzip.compress(content, mtime=0))
 
 
-def _read_references(file: Path) -> Iterator[tuple[str, References]]:
+def _read_references(file: Path, n_members: int) -> Iterator[tuple[str, References]]:
     try:
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             for line in lines:
                 row = json.loads(line)
-                yield row["prompt"], References(np.array(row["scores"], float), tuple(row["texts"]))
+                score_MK = np.array(row["scores"], float)
+                if score_MK.ndim != 2 or len(score_MK) != n_members or not np.isfinite(score_MK).all():
+                    raise ValueError(f"scores of shape {score_MK.shape} for {n_members} rewards, or not all finite")
+                yield _text(row["prompt"]), References(score_MK, tuple(map(_text, row["texts"])))
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{file} cannot be read ({type(error).__name__}: {error}). It belongs to the folder: copy it too, or "
