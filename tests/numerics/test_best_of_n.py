@@ -22,6 +22,7 @@ from karat.numerics.best_of_n import (
     pool_matrix,
     prompt_draws,
     soft_best_of_n_by_prompt,
+    unseen_reach,
     win_rate_by_prompt,
 )
 
@@ -326,3 +327,29 @@ def test_a_few_large_groups_do_not_stand_for_the_pool() -> None:
     assert largest_n([64] * 10 + [2]) == 64
     assert largest_n([64] * 12 + [2] * 30) == 64
     assert largest_n([1, 1]) == 1
+
+
+def rare(chance: float, n_prompts: int, seed: int) -> PoolMatrix:
+    rng = np.random.default_rng(seed)
+    gold = (rng.random((n_prompts, 32)) < chance).astype(float)
+    return pool_matrix(rng.standard_normal(gold.size), gold.ravel(), np.repeat(np.arange(n_prompts), 32))
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.98])
+def test_a_gold_that_no_choice_shows_is_not_said_to_be_surely_absent(chance: float) -> None:
+    held = []
+    for seed in range(100):
+        pool, rng = rare(chance, 20, seed), np.random.default_rng(seed)
+        curve = best_of_n_curve(pool, np.array([1, 16, 32]), prompt_draws(20, 200, rng))
+        held.append((curve.low_N <= chance) & (chance <= curve.high_N))
+    assert (np.mean(held, axis=0) > 0.9).all()  # 0.3 at the last n without it
+
+
+def test_unseen_reach_by_hand() -> None:
+    gold = np.zeros((10, 4))
+    gold[:5, 0] = 1  # by chance never among the best
+    proxy = np.tile([0.0, 1.0, 2.0, 3.0], (10, 1))
+    pool = pool_matrix(proxy.ravel(), gold.ravel(), np.repeat(np.arange(10), 4))
+    reach = unseen_reach(pool, best_of_n_by_prompt(pool, pool.value_PG, [1, 4]), [1, 4])
+    assert reach[:, 0].tolist() == [0, 0]  # one in eight of 40: seen often enough
+    assert reach[:, 1] == pytest.approx([0, 3.8415 / 13.8415], abs=1e-4)

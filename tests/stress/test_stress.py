@@ -234,3 +234,24 @@ def test_fewer_than_eight_prompts_certify_nothing() -> None:
     assert few.values["certified_n"] == 1
     assert findings(few)["ST303"].verdict == "unclear"
     assert "7 prompts have labels" in findings(few)["ST303"].action
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.98])
+def test_a_rare_gold_neither_falls_nor_rises_for_want_of_prompts(chance: float) -> None:
+    """The proxy says nothing; in most pools all 20 best responses have the common gold."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        pool = [
+            {
+                "prompt_id": str(p),
+                "response": f"a{k}",
+                "rm": rng.standard_normal(),
+                "truth": float(rng.random() < chance),
+            }
+            for p in range(20)
+            for k in range(32)
+        ]
+        found = findings(karat.stress(pool, proxy="rm", gold="truth", resamples=100))
+        assert found["ST301"].verdict != "problem"
+        assert found["ST302"].verdict != "ok"
+        assert found["ST309"].verdict != "problem"

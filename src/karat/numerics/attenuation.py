@@ -85,6 +85,9 @@ def attenuation(
     line_ends, normal_ends = (
         percentile_ends(slope_B[:, None] * expected - gold_BN, pool.n_prompts) for expected in (gain_BN, top_N[None])
     )
+    if gold.unseen_2N is not None:
+        down_N, up_N = gold.unseen_2N / gold_sd
+        line_ends, normal_ends = ((low_N - up_N, high_N + down_N) for low_N, high_N in (line_ends, normal_ends))
     low, high = percentile_ends(slope_B, pool.n_prompts)
     return Attenuation(
         slope=Interval(float(slope), float(low), float(high), pool.n_prompts, "bootstrap"),

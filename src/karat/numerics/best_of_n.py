@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, ndtr, stdtrit
+from scipy.special import gammaln, ndtr, ndtri, stdtrit
 from scipy.stats import poisson, rankdata
 
 from karat.errors import InputError
@@ -166,6 +166,8 @@ class Curve:
         draw_BN: the same statistic of each bootstrap draw of prompts; a paired draw for curves of one call.
         effective_N: effective number of responses that the estimate rests on (Kish), over all prompts.
         n_prompts: prompts used.
+        unseen_2N: how far below and above the estimate the truth may be for want of variation, see `unseen_reach`; the
+            ends have it, the draws cannot.
     """
 
     n_N: np.ndarray
@@ -175,6 +177,7 @@ class Curve:
     draw_BN: np.ndarray
     effective_N: np.ndarray
     n_prompts: int
+    unseen_2N: np.ndarray | None = None
 
 
 def prompt_draws(n_prompts: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -212,10 +215,41 @@ def best_of_n_curve(
         undefined = ~(effective_N >= MIN_EFFECTIVE)
         mean_N[undefined], draw_BN[:, undefined] = np.nan, np.nan
     low_N, high_N = percentile_ends(draw_BN, pool.n_prompts, level=level)
+    unseen_2N = np.zeros((2, n.size))
+    if is_whole and not of_proxy:
+        unseen_2N = unseen_reach(pool, total_PN, n, level=level)
+        low_N, high_N = np.minimum(low_N, mean_N - unseen_2N[0]), np.maximum(high_N, mean_N + unseen_2N[1])
     return Curve(
         n_N=n, mean_N=mean_N, low_N=low_N, high_N=high_N, draw_BN=draw_BN, effective_N=effective_N,
-        n_prompts=pool.n_prompts,
+        n_prompts=pool.n_prompts, unseen_2N=unseen_2N,
     )  # fmt: skip
+
+
+def unseen_reach(pool: PoolMatrix, by_prompt_PN: np.ndarray, n_N: ArrayLike, *, level: float = 0.95) -> np.ndarray:
+    """How far below and above its mean the gold of an n may lie though hardly a choice says so, shape (2, N); else 0.
+
+    A gold of 0 or 1 that is right for one in a hundred is often 0 in the single best response of all prompts, and no
+    resample or spread then knows of a 1. Where the mean is less than one effective response's part from the least or
+    the largest gold of the pool, the way from there is Wilson's (1927) for that share of as many responses, which holds
+    for any values between the ends; where all prompts have one value, it is z^2 / (U + z^2) of the way to either end.
+
+    Args:
+        pool: every response has a gold.
+        by_prompt_PN: its gold at each n, from `best_of_n_by_prompt`.
+    """
+    n = np.atleast_1d(np.asarray(n_N))
+    least, largest = float(np.nanmin(pool.value_PG)), float(np.nanmax(pool.value_PG))
+    if not (largest > least and pool.n_prompts > 1):
+        return np.zeros((2, n.size))
+    units_N = pool.n_prompts**2 / _squared_weight(pool, ~np.isnan(pool.value_PG), n)
+    z2_N = float(ndtri(0.5 + level / 2)) ** 2 / units_N
+    mean_N = by_prompt_PN.mean(axis=0)
+    share_2N = np.clip(np.stack([mean_N - least, largest - mean_N]) / (largest - least), 0.0, 1.0)  # from either end
+    root_2N = np.sqrt(z2_N * (share_2N * (1 - share_2N) + z2_N / 4))
+    top_2N = (share_2N + z2_N / 2 + root_2N) / (1 + z2_N)
+    near_2N = np.where(share_2N * units_N < 1, top_2N - share_2N, 0.0)[::-1]
+    is_one_N = np.ptp(by_prompt_PN, axis=0) <= 1e-12 * max(abs(least), abs(largest))
+    return (largest - least) * np.where(is_one_N, z2_N / (1 + z2_N) * share_2N, near_2N)
 
 
 def _squared_weight(pool: PoolMatrix, is_known_PG: np.ndarray, n_N: np.ndarray) -> np.ndarray:

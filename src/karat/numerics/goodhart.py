@@ -72,8 +72,8 @@ def locate_peak(curve: Curve, gold_PN: np.ndarray, *, level: float = 0.95) -> Pe
         high_n=int(curve.n_N[high]),
         gold=float(curve.mean_N[at]),
         is_last=at == last,
-        drop=cross_fitted_difference(gold_PN, last, half, level=level),
-        gain=cross_fitted_difference(gold_PN, 0, slice(1, None), level=level),
+        drop=cross_fitted_difference(gold_PN, last, half, level=level, unseen_2N=curve.unseen_2N),
+        gain=cross_fitted_difference(gold_PN, 0, slice(1, None), level=level, unseen_2N=curve.unseen_2N),
         drop_height=drop_height(gold_PN, half, level=level),
     )
 
@@ -93,7 +93,14 @@ def _first_top(value_BN: np.ndarray, curve: Curve) -> np.ndarray:
     return np.asarray(np.argmax(value_BN >= np.nanmax(value_BN, axis=-1, keepdims=True) - rounding, axis=-1))
 
 
-def cross_fitted_difference(gold_PN: np.ndarray, against: int, candidates: slice, *, level: float = 0.95) -> Interval:
+def cross_fitted_difference(
+    gold_PN: np.ndarray,
+    against: int,
+    candidates: slice,
+    *,
+    level: float = 0.95,
+    unseen_2N: np.ndarray | None = None,
+) -> Interval:
     """Gold at the best candidate less gold at one n, the best of each half of the prompts taken from the other half.
 
     Halves are the even and the odd prompts; the interval is Student's t over prompts. NaN with fewer than four prompts,
@@ -102,25 +109,37 @@ def cross_fitted_difference(gold_PN: np.ndarray, against: int, candidates: slice
     Args:
         against: index of the n to compare with; not among the candidates, or there may be no difference to see.
         candidates: indices of the n that may be the best.
+        unseen_2N: of `unseen_reach`, in the unit of gold_PN: the interval is longer by what may have gone unseen at
+            either n.
     """
     n_prompts = len(gold_PN)
     if n_prompts < 4:
         return Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
     difference_P = _at_best_of_other_half(gold_PN, candidates) - gold_PN[:, against]
     mean, error = float(difference_P.mean()), float(difference_P.std(ddof=1)) / math.sqrt(n_prompts)
+    down = up = 0.0
+    if unseen_2N is not None:
+        best_2 = unseen_2N[:, candidates][:, _best_of_halves(gold_PN, candidates)].mean(axis=1)
+        down, up = (float(best_2[side] + unseen_2N[1 - side, against]) for side in (0, 1))
     if error <= 1e-12 * max(1.0, abs(mean)):
-        return Interval(mean, math.nan, math.nan, n_prompts, "no variation")
+        ends = (mean - down, mean + up) if down + up > 0 else (math.nan, math.nan)
+        return Interval(mean, *ends, n_prompts, "no variation")
     half = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) * error
-    return Interval(mean, mean - half, mean + half, n_prompts, "jackknife t")
+    return Interval(mean, mean - half - down, mean + half + up, n_prompts, "jackknife t")
 
 
 def _at_best_of_other_half(gold_PN: np.ndarray, candidates: slice) -> np.ndarray:
     """Gold of each prompt at the candidate that is best for the other half of the prompts (even, odd), shape (P,)."""
     gold_P = np.empty(len(gold_PN))
-    for here, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        best = int(np.argmax(gold_PN[other, candidates].mean(axis=0)))
-        gold_P[here] = gold_PN[here, candidates][:, best]
+    of_even, of_odd = _best_of_halves(gold_PN, candidates)
+    gold_P[::2], gold_P[1::2] = gold_PN[::2, candidates][:, of_odd], gold_PN[1::2, candidates][:, of_even]
     return gold_P
+
+
+def _best_of_halves(gold_PN: np.ndarray, candidates: slice) -> tuple[int, int]:
+    """Which candidate is best for the even prompts, and for the odd ones."""
+    even, odd = (int(np.argmax(gold_PN[first::2, candidates].mean(axis=0))) for first in (0, 1))
+    return even, odd
 
 
 def drop_height(gold_PN: np.ndarray, candidates: slice, *, level: float = 0.95) -> Interval:

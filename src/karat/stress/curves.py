@@ -157,9 +157,13 @@ def _relative(curve: Curve, sd: float) -> Curve:
     scale = sd if sd > 0 else math.nan
     mean_N, draw_BN = (curve.mean_N - curve.mean_N[0]) / scale, (curve.draw_BN - curve.draw_BN[:, [0]]) / scale
     low_N, high_N = percentile_ends(draw_BN, curve.n_prompts)
+    unseen_2N = None if curve.unseen_2N is None else curve.unseen_2N / scale
+    if unseen_2N is not None:
+        down_N, up_N = np.where(curve.n_N > 1, unseen_2N, 0.0)
+        low_N, high_N = low_N - down_N, high_N + up_N
     return Curve(
         n_N=curve.n_N, mean_N=mean_N, low_N=low_N, high_N=high_N, draw_BN=draw_BN, effective_N=curve.effective_N,
-        n_prompts=curve.n_prompts,
+        n_prompts=curve.n_prompts, unseen_2N=unseen_2N,
     )  # fmt: skip
 
 

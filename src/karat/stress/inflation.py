@@ -17,7 +17,14 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from karat.numerics.attenuation import equalised, partial_correlation
-from karat.numerics.best_of_n import PoolMatrix, best_of_n_by_prompt, percentile_ends, pool_matrix, prompt_draws
+from karat.numerics.best_of_n import (
+    PoolMatrix,
+    best_of_n_by_prompt,
+    percentile_ends,
+    pool_matrix,
+    prompt_draws,
+    unseen_reach,
+)
 from karat.numerics.goodhart import cross_fitted_difference, within_prompt_sd
 from karat.numerics.intervals import UNDEFINED, Interval
 from karat.stress.features import FEATURES, features_of
@@ -222,8 +229,10 @@ def _through(
     return ThroughFeature(
         feature=feature,
         recovered=recovered,
-        drop=cross_fitted_difference(plain_PN, max_n - 1, half),
-        drop_left=cross_fitted_difference(equal_PN, max_n - 1, half),
+        drop=cross_fitted_difference(plain_PN, max_n - 1, half, unseen_2N=unseen_reach(plain, sd * plain_PN, n_N) / sd),
+        drop_left=cross_fitted_difference(
+            equal_PN, max_n - 1, half, unseen_2N=unseen_reach(plain, sd * equal_PN, n_N) / sd
+        ),
         correlation=partial_correlation(proxy_R, gold_R, none_RF, prompt_R, count_BP),
         given_features=partial_correlation(proxy_R, gold_R, feature_RF[:, kept], prompt_R, count_BP),
         n_tried=len(tried),
