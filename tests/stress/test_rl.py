@@ -18,6 +18,7 @@ from karat.rewards import load_reward
 from karat.stress.rl import RlConfig
 from karat.stress.rl.findings import findings_of, lead_of, measure
 from karat.stress.rl.rollouts import Checkpoint, with_known
+from karat.stress.rl.run import certified_best_of_n
 from karat.stress.rl.stopping import has_fallen, has_fallen_twice, level_of
 from karat.stress.rl.training import RewardTally, counted
 from karat.types import Result
@@ -299,6 +300,20 @@ def test_without_gold_the_truth_is_not_checked() -> None:
     assert found.gold is None
     assert [f.verdict for f in findings_of(found, config, RewardTally(4, 0))] == ["not checked", "not checked", "ok"]
     assert "No gold was named" in lead_of(found, config, "policy")
+
+
+def test_nothing_is_certified_by_a_few_prompts() -> None:
+    def certified(n_prompts: int, proxy_PG: np.ndarray) -> tuple[int, float]:
+        shape = proxy_PG.shape
+        gold_PG = proxy_PG + 0.1 * np.random.default_rng(1).standard_normal(shape) * proxy_PG.std()
+        texts = (("text",) * shape[1],) * n_prompts
+        point = Checkpoint(0, texts, proxy_PG, gold_PG, np.zeros(shape), np.ones(shape), np.zeros(shape, bool))
+        return certified_best_of_n(point, RlConfig(proxy="p", gold="g"))
+
+    rng = np.random.default_rng(0)
+    smooth_PG = rng.standard_normal((8, 16))
+    assert certified(8, smooth_PG)[0] > 1
+    assert certified(7, smooth_PG[:7]) == (1, 0.0)
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input

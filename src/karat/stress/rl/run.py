@@ -20,11 +20,12 @@ from karat.data.prompts import read_prompts
 from karat.data.records import plain, prompt_hash, user
 from karat.errors import InputError, ResourceError
 from karat.numerics.best_of_n import best_of_n_by_prompt, pool_matrix
-from karat.numerics.divergence import best_of_n_divergence
+from karat.numerics.divergence import best_of_n_divergence, cautious_chi2
 from karat.numerics.goodhart import certified_gain, reference_correlation, within_prompt_sd
 from karat.policies import Policy, SamplingConfig
 from karat.rewards import Reward, load_reward
 from karat.rewards.model import resolve_model
+from karat.stress.curves import LEAST_PROMPTS
 from karat.stress.rl.config import RlConfig
 from karat.stress.rl.findings import RlMeasured, findings_of, lead_of, measure, tables_of, values_of
 from karat.stress.rl.rollouts import Checkpoint, Evaluator, with_known
@@ -241,8 +242,9 @@ def _or_none(value: float) -> float | None:
 def certified_best_of_n(point: Checkpoint, config: RlConfig) -> tuple[int, float]:
     """The n that the reference policy's samples certify (`karat.numerics.goodhart.certified_gain`), and its KL, nats.
 
-    (1, 0) where nothing is certified. The certificate is of best of n; for a policy trained by RL its KL is a budget to
-    go by and no guarantee, because the chi-square divergence of that policy is not known.
+    (1, 0) where nothing is certified, or fewer than LEAST_PROMPTS prompts have a gold. The certificate is of best of n;
+    for a policy trained by RL its KL is a budget to go by and no guarantee, because the chi-square divergence of that
+    policy is not known.
     """
     n_prompts, n_samples = point.proxy_PG.shape
     prompt_R = np.repeat(np.arange(n_prompts), n_samples)
@@ -258,9 +260,10 @@ def certified_best_of_n(point: Checkpoint, config: RlConfig) -> tuple[int, float
         strict=True,
     )
     r = reference_correlation(matrix, rng=np.random.default_rng([config.seed, 3]), level=0.9)
-    certified_N = certified_gain((gain_N - gain_N[0]) / sd, np.mean(chi2_PN, axis=0), r.low)
+    limit_N = cautious_chi2(chi2_PN, n_N, matrix.size_P)
+    certified_N = certified_gain((gain_N - gain_N[0]) / sd, limit_N, r.low)
     best = int(np.argmax(np.nan_to_num(certified_N, nan=-math.inf)))
-    if not certified_N[best] > 0:
+    if not certified_N[best] > 0 or r.n_clusters < LEAST_PROMPTS:
         return 1, 0.0
     return int(n_N[best]), float(np.mean(kl_PN, axis=0)[best])
 
