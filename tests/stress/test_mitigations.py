@@ -308,6 +308,17 @@ def test_another_reward_is_refused_where_scores_lie_far_from_zero(
     assert stress(pool, export="clip", rewards="rm=far_from_zero:same", out=tmp_path).values["exported"] == "clip"
 
 
+@pytest.mark.parametrize("text", [None, "the same"])
+def test_references_need_prompts_that_can_be_told_apart(text: str | None, tmp_path: Path) -> None:
+    pool = [{**row, "prompt_id": row["prompt"], "rm": float(len(row["response"]))} for row in rows(leaky, 6, 6)]
+    for row in pool:
+        row.update({"prompt": text}) if text else row.pop("prompt")
+    with pytest.raises(InputError, match=r"prompt 'question 1' has the text of another prompt, or none\. Rule 'par'"):
+        stress(pool, export="par", rewards="rm=builtin:longer", out=tmp_path)
+    assert not (tmp_path / "reward").exists()
+    assert stress(pool, export="clip", rewards="rm=builtin:longer", out=tmp_path).values["exported"] == "clip"
+
+
 def test_a_reward_may_hold_commas() -> None:
     config = StressConfig(
         proxy="rm", members="b,c", export="worst", rewards="rm=ensemble:x,y, b=average:p,q,r,c=folder#helpful"

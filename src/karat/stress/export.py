@@ -103,14 +103,23 @@ def _from_anywhere(reward: str) -> str:
 
 
 def _references(pool: StressPool, usable: Usable, fitted: FittedRule) -> dict[str, References]:
-    """The first responses of each prompt, with the scores of the members that the rule uses."""
+    """The first responses of each prompt, with the scores of the members that the rule uses.
+
+    Raises: InputError: two prompts have one text, or none: scoring, which knows the text alone, would mix them up.
+    """
     used = len(fitted.scale_M)
     index_R, place_R = usable.index_R[usable.is_reference_R], usable.inputs.place_R[usable.is_reference_R]
     found = {}
     for prompt in range(usable.n_prompts):
         own = index_R[place_R == prompt]
         texts = tuple(pool.responses[i] for i in own) if fitted.rule == "mbr" else ()
-        found[prompt_key(pool.records[own[0]].prompt)] = References(pool.member_RM[own][:, :used].T, texts)
+        record = pool.records[own[0]]
+        if (key := prompt_key(record.prompt)) in found:
+            raise InputError(
+                f"{pool.name}: prompt {record.prompt_id!r} has the text of another prompt, or none. Rule "
+                f"{fitted.rule!r} finds reference responses by the prompt's text: give each prompt its own, or export another rule."
+            )
+        found[key] = References(pool.member_RM[own][:, :used].T, texts)
     return found
 
 
