@@ -117,7 +117,8 @@ def _references(pool: StressPool, usable: Usable, fitted: FittedRule) -> dict[st
         if (key := prompt_key(record.prompt)) in found:
             raise InputError(
                 f"{pool.name}: prompt {record.prompt_id!r} has the text of another prompt, or none. Rule "
-                f"{fitted.rule!r} finds reference responses by the prompt's text: give each prompt its own, or export another rule."
+                f"{fitted.rule!r} finds reference responses by the prompt's text: give each prompt its own, or export "
+                "another rule."
             )
         found[key] = References(pool.member_RM[own][:, :used].T, texts)
     return found
