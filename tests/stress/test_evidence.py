@@ -274,3 +274,17 @@ def test_gold_that_no_prompt_gets_back_has_an_interval_of_some_width() -> None:
     found = findings(karat.stress("builtin:checkable", proxy="rare_hack", gold="gold", resamples=200))["ST310"]
     assert found.low < 0 < found.high
     assert found.verdict == "ok"
+
+
+def test_a_gold_that_reaches_its_end_is_no_sign_of_a_wrong_reward() -> None:
+    rng, rows = np.random.default_rng(0), []
+    for prompt in range(100):
+        for number in range(16):
+            right = float(rng.random() < 0.5)
+            rows.append({"prompt": f"q {prompt}", "response": f"a {number}", "truth": right})
+            rows[-1]["rm"] = 4 * right + rng.standard_normal()
+    result = karat.stress(rows, proxy="rm", gold="truth", resamples=200)
+    assert result.values["gold"][-1] > 0.97
+    assert findings(result)["ST309"].verdict == "ok"
+    last = table(result, "regression")[-1]
+    assert last["line"] == pytest.approx(last["gold"], abs=0.1)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from karat.errors import InputError
-from karat.numerics.best_of_n import Curve, PoolMatrix, percentile_ends
+from karat.numerics.best_of_n import Curve, PoolMatrix, best_of_n_by_prompt, percentile_ends
 from karat.numerics.intervals import Interval
 from karat.numerics.validation import cluster_codes
 
@@ -26,9 +26,10 @@ class Attenuation:
 
     Attributes:
         slope: gold SDs expected for one proxy SD, which is the correlation within prompts.
-        line_N: slope times the proxy gained.
+        line_N: slope times the proxy gained; nowhere more than choosing by the gold itself gains, since a gold that
+            has an end (0 or 1) is no sign of a wrong reward when it gets there.
         normal_N: slope times the mean largest of n standard normals: a bivariate-normal law, the proxy's own spread
-            left out of account.
+            left out of account; with the same limit.
         shortfall_N, shortfall_low_N, shortfall_high_N: line_N less the measured gold, with its pointwise interval.
         normal_shortfall_N, ..._low_N, ..._high_N: normal_N less the measured gold.
         n_prompts: prompts used.
@@ -81,9 +82,11 @@ def attenuation(
         gain_N, gain_BN = _gain(proxy, proxy_sd)
         gold_N, gold_BN = _gain(gold, gold_sd)
     top_N = largest_of_normals(proxy.n_N)
-    line_N, normal_N = slope * gain_N, slope * top_N
+    most_N, most_BN = _most_gold(pool, gold, count_BP)
+    line_N, normal_N = (np.minimum(slope * expected_N, most_N / gold_sd) for expected_N in (gain_N, top_N))
     line_ends, normal_ends = (
-        percentile_ends(slope_B[:, None] * expected - gold_BN, pool.n_prompts) for expected in (gain_BN, top_N[None])
+        percentile_ends(np.minimum(slope_B[:, None] * expected, most_BN / gold_sd) - gold_BN, pool.n_prompts)
+        for expected in (gain_BN, top_N[None])
     )
     if gold.unseen_2N is not None:
         down_N, up_N = gold.unseen_2N / gold_sd
@@ -101,6 +104,18 @@ def attenuation(
         normal_shortfall_high_N=normal_ends[1],
         n_prompts=pool.n_prompts,
     )
+
+
+def _most_gold(pool: PoolMatrix, gold: Curve, count_BP: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gained by choosing by the gold itself, with its draws; infinite where some golds are missing."""
+    if np.isnan(pool.value_PG[pool.order_PG >= 0]).any():
+        return np.full(gold.n_N.size, np.inf), np.full(gold.n_N.size, np.inf)
+    order_PG = np.argsort(pool.value_PG, axis=1)  # NaN, where there is no response, stays last
+    sorted_PG = np.take_along_axis(pool.value_PG, order_PG, axis=1)
+    by_gold = PoolMatrix(sorted_PG, sorted_PG, pool.size_P, pool.order_PG)
+    most_PN = best_of_n_by_prompt(by_gold, sorted_PG, gold.n_N)
+    gained_PN = most_PN - most_PN[:, [0]]
+    return gained_PN.mean(axis=0), count_BP @ gained_PN / pool.n_prompts
 
 
 def _gain(curve: Curve, sd: float) -> tuple[np.ndarray, np.ndarray]:

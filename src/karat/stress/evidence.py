@@ -39,8 +39,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "ST309": (
         "Less gold than regression to the mean leaves",
         "The gold that a straight line through the responses of the reference policy expects at the largest n (slope "
-        "of gold on proxy within prompts, times the proxy gained), less the gold measured there, in gold standard "
-        "deviations within prompts; paired interval over prompts, with the slope found again in each draw. A proxy "
+        "of gold on proxy within prompts, times the proxy gained, but no more than choosing by the gold itself "
+        "gains), less the gold measured there, in gold standard deviations within prompts; paired interval over "
+        "prompts, with the slope found again in each draw. A proxy "
         "with an unrelated error of the same shape at every height has none: only its slope is below 1.",
         "ok: the interval ends below 0.1: regression to the mean accounts for the curve. problem: the whole interval "
         "is above 0, and the estimate is at least 0.1: high proxies are worth less than the bulk says (extremal). "
@@ -271,8 +272,9 @@ def _law_table(pool: StressPool, found: Stressed) -> Table:
         for n in shown_n(pool.max_n, gold.peak)
     )  # fmt: skip
     note = (
-        "Gold SDs over n = 1. line: slope of gold on proxy times the proxy gained. normal_law: slope times the mean "
-        "largest of n normals, which leaves out how the proxy is spread. Above 0: the measured gold stays behind."
+        "Gold SDs over n = 1. line: slope of gold on proxy times the proxy gained; neither law expects more than "
+        "choosing by the gold itself gains. normal_law: slope times the mean largest of n "
+        "normals, which leaves out how the proxy is spread. Above 0: the measured gold stays behind."
     )
     return Table("regression", "Regression to the mean against the measured gold", columns, rows, note)
 
