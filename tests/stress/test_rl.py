@@ -16,7 +16,7 @@ from karat.errors import DataError, InputError
 from karat.numerics.goodhart import within_prompt_sd
 from karat.rewards import load_reward
 from karat.stress.rl import RlConfig
-from karat.stress.rl.findings import findings_of, lead_of, measure
+from karat.stress.rl.findings import findings_of, lead_of, measure, tables_of
 from karat.stress.rl.rollouts import Checkpoint, with_known
 from karat.stress.rl.run import certified_best_of_n
 from karat.stress.rl.stopping import has_fallen, has_fallen_twice, level_of
@@ -291,6 +291,33 @@ def test_prompts_without_gold_are_left_out_and_counted() -> None:
     assert with_known(checkpoints(gold), "gold_PG")[7, 0] == pytest.approx(gold[0, 7, 1:].mean())
     fall = findings_of(found, config, RewardTally())[0]
     assert fall.n_missing == 7 * 8 + 2
+
+
+def test_a_proxy_without_a_score_at_some_checkpoint_is_no_crash() -> None:
+    config = RlConfig(proxy="p", gold="g", resamples=100)
+    points = checkpoints(planted([0, 1, 2], n_prompts=6))
+    points[1].proxy_PG[:] = np.nan
+    found = measure(points, config, "", (1, 0.0))
+    assert (found.n_dropped_prompts, found.gold) == (6, None)
+    assert np.isnan(found.proxy.mean_N).all()
+    told = findings_of(found, config, RewardTally(4, 4))
+    assert [finding.verdict for finding in told] == ["not checked", "not checked", "problem"]
+    assert "left no held-out prompt with proxy scores" in lead_of(found, config, "policy")
+    assert tables_of(found, config)[0].rows[0][:2] == (0, 0.0)
+
+
+def test_a_gold_that_does_not_differ_has_no_unit() -> None:
+    config = RlConfig(proxy="p", gold="g", resamples=100)
+    found = measure(checkpoints(np.ones((3, 6, 4))), config, "", (1, 0.0))
+    assert "nan" not in lead_of(found, config, "policy")
+    assert "does not differ" in lead_of(found, config, "policy")
+
+
+def test_a_proxy_without_any_score_is_told_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mute.py").write_text("def reward(prompts, completions, **_):\n    return [None] * len(completions)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DataError, match="none of 192 responses of the untrained policy a score"):
+        karat.stress.rl(proxy="mute:reward", steps=1, **FAST)
 
 
 def test_without_gold_the_truth_is_not_checked() -> None:

@@ -103,7 +103,7 @@ def measure(points: Sequence[Checkpoint], config: RlConfig, stopped: str, certif
         used &= ~np.isnan(gold_PK).any(axis=1)
     step_K = np.array([point.step for point in points])
     rng = np.random.default_rng([config.seed, 4])
-    count_BP = prompt_draws(int(used.sum()), config.resamples, rng)
+    count_BP = prompt_draws(int(used.sum()), config.resamples, rng) if used.any() else np.empty((0, 0))
     kl_K = with_known(points, "kl_PG").mean(axis=0)
     proxy = _gains(proxy_PK[used], within_prompt_sd(points[0].proxy_PG), step_K, count_BP)
     gold, peak, ends = None, len(points) - 1, (0, len(points) - 1)
@@ -122,8 +122,8 @@ def measure(points: Sequence[Checkpoint], config: RlConfig, stopped: str, certif
         points=tuple(points),
         proxy=proxy,
         gold=gold,
-        proxy_raw_K=proxy_PK[used].mean(axis=0),
-        gold_raw_K=gold_PK[used].mean(axis=0) if has_gold else np.full(len(points), math.nan),
+        proxy_raw_K=_mean(proxy_PK[used]),
+        gold_raw_K=_mean(gold_PK[used]) if has_gold else np.full(len(points), math.nan),
         kl_K=kl_K,
         length_K=with_known(points, "length_PG").mean(axis=0),
         cut_K=with_known(points, "is_cut_PG").mean(axis=0),
@@ -140,13 +140,18 @@ def measure(points: Sequence[Checkpoint], config: RlConfig, stopped: str, certif
     )
 
 
+def _mean(value_PK: np.ndarray) -> np.ndarray:
+    """Over prompts; NaN without one."""
+    return value_PK.mean(axis=0) if len(value_PK) else np.full(value_PK.shape[1], math.nan)
+
+
 def _gains(value_PK: np.ndarray, sd: float, step_K: np.ndarray, count_BP: np.ndarray) -> Curve:
     """Gains over the first checkpoint in SDs, with bands from whole prompts drawn anew."""
     gain_PK = (value_PK - value_PK[:, [0]]) / (sd if sd > 0 else math.nan)
-    draw_BK = count_BP @ gain_PK / len(gain_PK)
+    draw_BK = count_BP @ gain_PK / max(len(gain_PK), 1)
     low_K, high_K = percentile_ends(draw_BK, len(gain_PK))
     return Curve(
-        n_N=step_K, mean_N=gain_PK.mean(axis=0), low_N=low_K, high_N=high_K, draw_BN=draw_BK,
+        n_N=step_K, mean_N=_mean(gain_PK), low_N=low_K, high_N=high_K, draw_BN=draw_BK,
         effective_N=np.full(len(step_K), float(len(gain_PK))), n_prompts=len(gain_PK),
     )  # fmt: skip
 
@@ -316,7 +321,14 @@ def lead_of(found: RlMeasured, config: RlConfig, name: str) -> str:
     if not last:
         return f"Not trained: the correlation of proxy and gold on samples of {name} certifies no optimisation at all."
     raised, nats = found.proxy.mean_N[-1], found.kl_K[-1]
-    head = f"{last} steps of GRPO on {name} raised the proxy by {raised:.2f} SD at {nats:.1f} nats"
+    moved = f"raised the proxy by {raised:.2f} SD" if math.isfinite(raised) else (
+        "left no held-out prompt with proxy scores that differ at every evaluation"
+    )  # fmt: skip
+    head = f"{last} steps of GRPO on {name} {moved} at {nats:.1f} nats"
+    if found.gold is not None and not np.isfinite(found.gold.mean_N).all():
+        return f"{head}. The gold of the untrained policy's responses does not differ, so no gain in it has a unit."
+    if found.gold is None and config.gold:
+        return f"{head}. {config.gold} has too few scores to say whether anything true rose with it."
     if found.gold is None:
         return f"{head}. No gold was named, so whether anything true rose with it is not known."
     step = found.steps[found.peak]

@@ -18,7 +18,7 @@ import torch
 from karat.data.account import account_table
 from karat.data.prompts import read_prompts
 from karat.data.records import plain, prompt_hash, user
-from karat.errors import InputError, ResourceError
+from karat.errors import DataError, InputError, ResourceError
 from karat.numerics.best_of_n import best_of_n_by_prompt, pool_matrix
 from karat.numerics.divergence import best_of_n_divergence, cautious_chi2
 from karat.numerics.goodhart import certified_gain, reference_correlation, within_prompt_sd
@@ -167,6 +167,11 @@ class _Watch:
         if step % self.config.eval_every and step != self.config.steps:
             return False
         point = self.evaluator.look(policy, step)
+        if not step and not np.isfinite(point.proxy_PG).any():
+            raise DataError(
+                f"the proxy gives none of {point.proxy_PG.size} responses of the untrained policy a score. See karat "
+                "score."
+            )
         self.points.append(point)
         if step == 0:
             self.certified = certified_best_of_n(point, self.config)
@@ -180,7 +185,8 @@ class _Watch:
             return ""
         last = self.points[-1]
         gold = "" if np.isnan(last.gold_PG).all() else f", gold {np.nanmean(last.gold_PG):.3g}"
-        return f", proxy {np.nanmean(last.proxy_PG):.3g}{gold}, KL {last.kl_PG.mean():.2f}"
+        proxy = "none" if np.isnan(last.proxy_PG).all() else f"{np.nanmean(last.proxy_PG):.3g}"
+        return f", proxy {proxy}{gold}, KL {last.kl_PG.mean():.2f}"
 
     def _stop(self, point: Checkpoint) -> str:
         """observed: the fall from the best checkpoint is beyond noise at two evaluations running. certified: its KL
