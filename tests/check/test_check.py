@@ -38,6 +38,8 @@ def codes(result: karat.Result) -> dict[str, str]:
 def test_builtin_world_with_a_length_reward_finds_what_is_planted() -> None:
     """A reward that pays for length alone: the lean is found, and so is that it carries no gold."""
     result = karat.check(reward="builtin:longer")
+    notes = [table.note for table in result.tables if "rows read from" in table.note]
+    assert [note for note in notes if "builtin:checkable, held-out prompts" in note] == notes != []
     verdicts = codes(result)
     assert verdicts["RM202"] == "problem"
     assert verdicts["RM201"] == "problem"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 from karat.check.config import CheckConfig
 from karat.score import score_file
 from karat.stress import stress
-from karat.types import Result
+from karat.types import Result, Table
 from karat.worlds import World
 from karat.worlds.pool import read_rows
 
 PROXY = "reward_under_check"
 """Column of the scores; long, so that no pool has it already."""
 WORLD_PROMPTS, WORLD_RESPONSES = 48, 32
+WORLD_POOL = "builtin:checkable, held-out prompts"
 
 
 def world_pool_result(reward: str, world: World, config: CheckConfig, progress: Callable[..., None] | None) -> Result:
@@ -30,7 +31,10 @@ def world_pool_result(reward: str, world: World, config: CheckConfig, progress: 
         file.write_text("".join(json.dumps(_first_responses(row)) + "\n" for row in rows), encoding="utf-8")
         found = pool_result(reward, replace(config, pool=str(file), gold="gold"), progress)
     return replace(
-        found, findings=tuple(replace(item, gold=world.gold_name if item.gold else "") for item in found.findings)
+        found,
+        findings=tuple(replace(item, gold=world.gold_name if item.gold else "") for item in found.findings),
+        tables=_said_of(found.tables, str(file), WORLD_POOL),
+        provenance={**found.provenance, "pool": WORLD_POOL},
     )
 
 
@@ -51,6 +55,12 @@ def pool_result(reward: str, config: CheckConfig, progress: Callable[..., None] 
     return replace(
         stressed,
         findings=(*stressed.findings, *scores.findings),
+        tables=_said_of(stressed.tables, str(scored), config.pool),
         provenance={**stressed.provenance, "pool": config.pool, "proxy": reward},
         lead=stressed.lead.replace(PROXY, "the reward"),
     )
+
+
+def _said_of(tables: Sequence[Table], file: str, name: str) -> tuple[Table, ...]:
+    """The tables, their notes naming the pool and not the scratch file that held it."""
+    return tuple(replace(table, note=table.note.replace(file, name)) for table in tables)
