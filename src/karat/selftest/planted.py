@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 
 from karat.numerics.intervals import design_effect, wilson
+
+BROKEN_P = 0.0005
+"""A promise is broken where a share at its edge gives such a count less often: there are some seventy promises, and
+all are looked at together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +44,9 @@ class PlantedRow:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the share is within the promise, as far as these replications can tell."""
-        low, high = self.interval
-        return low <= self.most and high >= self.least
+        """Whether the count is one that a share within the promise gives, by exact binomial tails (BROKEN_P)."""
+        so_many, so_few = binom.sf(self.hits - 1, self.n, self.most), binom.cdf(self.hits, self.n, self.least)
+        return bool(min(so_many, so_few) >= BROKEN_P)
 
 
 def independent(happened_RN: np.ndarray) -> dict[str, int]:
