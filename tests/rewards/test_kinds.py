@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,3 +132,22 @@ def test_pairs_are_scored_once_per_response() -> None:
     assert found.chosen_P.tolist() == [2, 2, 1]
     assert found.rejected_P.tolist() == [1, 4, 0]
     assert found.missing == {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (":score", "importing '' raised ValueError"),
+        (".here:score", "importing '.here' raised TypeError"),
+        ("unfinished_rewards:score", "importing 'unfinished_rewards' raised SyntaxError"),
+        ("failing_rewards:score", "importing 'failing_rewards' raised ZeroDivisionError"),
+    ],
+)
+def test_modules_that_cannot_be_run_are_named(
+    spec: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unfinished_rewards.py").write_text("def score(")
+    (tmp_path / "failing_rewards.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=message):
+        load_reward(spec)

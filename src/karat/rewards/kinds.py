@@ -154,6 +154,8 @@ def _import_function(spec: str) -> Callable[..., Sequence[float | None]]:
         raise InputError(f"{spec!r}: cannot import {module_name} ({error}). Run where it can be imported.") from error
     except AttributeError:
         raise InputError(f"{spec!r}: the module {module_name} has no {attribute!r}.") from None
+    except Exception as error:  # an empty or relative name; and the user's module may raise anything
+        raise InputError(f"{spec!r}: importing {module_name!r} raised {type(error).__name__}: {error}.") from error
     if not callable(function):
         raise InputError(f"{spec!r} is a {type(function).__name__}, not a function.")
     return function  # type: ignore[no-any-return]
