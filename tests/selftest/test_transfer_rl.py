@@ -27,7 +27,7 @@ def test_intervals_that_forget_the_prompts_are_caught(monkeypatch: pytest.Monkey
         return 0.4 * float(np.sqrt(sum(variance for variance, _ in parts)))
 
     monkeypatch.setattr(numerics, "half_width", narrow)
-    rows = {row.code: row for row in transfer.transfer_rows(8, 0)}
+    rows = {row.code: row for row in transfer.transfer_rows(40, 0)}
     for code in ("SE381", "SE382", "SE383", "SE386"):
         assert not rows[code].is_kept, code
 
