@@ -43,10 +43,15 @@ class PlantedRow:
         return wilson(self.hits, self.n)
 
     @property
-    def is_kept(self) -> bool:
-        """Whether the count is one that a share within the promise gives, by exact binomial tails (BROKEN_P)."""
+    def edge_p(self) -> float:
+        """How often a share at the nearer edge of the promise gives such a count or one further out; exact binomial."""
         so_many, so_few = binom.sf(self.hits - 1, self.n, self.most), binom.cdf(self.hits, self.n, self.least)
-        return bool(min(so_many, so_few) >= BROKEN_P)
+        return float(min(so_many, so_few))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the count is one that a share within the promise gives (BROKEN_P)."""
+        return self.edge_p >= BROKEN_P
 
 
 def independent(happened_RN: np.ndarray) -> dict[str, int]:
