@@ -21,7 +21,8 @@ demo: $(STAMP)
 	$(BIN)/karat check --out karat-demo || [ $$? -eq 1 ]
 
 test: $(STAMP)
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests
+	@# Two processes with a thread each: two with two would fight for two cores.
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

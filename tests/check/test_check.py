@@ -48,6 +48,7 @@ def test_builtin_world_with_a_length_reward_finds_what_is_planted() -> None:
     stressed = result.values["stress"]
     assert (stressed["n"][-1], len(stressed["gold"])) == (32, 32)
     assert verdicts["ST302"] == "problem"  # choosing by length buys no gold
+    assert not any("nan" in finding.baseline for finding in result.findings)
     assert {finding.gold for finding in result.findings if finding.code == "ST302"} == {"program check"}
 
 

@@ -130,10 +130,9 @@ def _falls(pool: StressPool, gold: GoldSide | None) -> Finding:
     verdict: Verdict = "problem" if drop.low > 0 else "ok" if drop.high < DROP_THAT_MATTERS else "unclear"
     needed = items_needed(drop.n_clusters, drop, DROP_THAT_MATTERS if drop.estimate < DROP_THAT_MATTERS else 0.0)
     height = peak.drop_height
-    baseline = (
-        f"peak at n = {peak.n} [{peak.low_n}, {peak.high_n}] of {pool.max_n}; drop height {height.estimate:.2f} "
-        f"[{height.low:.2f}, {height.high:.2f}]"
-    )
+    baseline = f"peak at n = {peak.n} [{peak.low_n}, {peak.high_n}] of {pool.max_n}"
+    if math.isfinite(height.low):
+        baseline += f"; drop height {height.estimate:.2f} [{height.low:.2f}, {height.high:.2f}]"
     actions = {
         "problem": f"Go no further than best of {peak.low_n} (KL {_kl(pool, peak.low_n):.2f} nats at most), and read "
         "the responses that win beyond it.",
