@@ -17,17 +17,16 @@ from karat.errors import InputError, ModelError
 from karat.numerics.length_trend import LengthTrend
 from karat.numerics.mitigation_rules import FittedRule
 from karat.rewards import Group, Reward, load_reward
+from karat.rewards.groups import last_text
 from karat.rewards.mitigated import (
     MemberSpec,
     MitigatedReward,
     References,
     is_mitigated,
     prompt_key,
-    response_text,
     save_mitigated,
 )
 from karat.rewards.trl import trl_reward
-from karat.stress.pool import plain_text
 from karat.types import Message, Text, TokenIds
 
 LONGER, SHORTER = MemberSpec("a", "builtin:longer"), MemberSpec("b", "builtin:shorter")
@@ -164,10 +163,17 @@ def test_an_exported_reward_is_a_member_like_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["words", (Message("user", "a"), Message("assistant", "b")), TokenIds((3, 14)), (Message("x", ""),), ()]
+    ("text", "last"),
+    [
+        ("words", "words"),
+        ((Message("user", "a"), Message("assistant", "b")), "b"),
+        (TokenIds((3, 14)), "3 14"),
+        ((Message("x", ""),), ""),
+        ((), ""),
+    ],
 )
-def test_a_response_is_as_long_as_the_pool_says(text: Text) -> None:
-    assert response_text(text) == plain_text(text)
+def test_a_response_is_its_last_text(text: Text, last: str) -> None:
+    assert last_text(text) == last
 
 
 def test_a_prompt_is_known_by_its_text_alone() -> None:

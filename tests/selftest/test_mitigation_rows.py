@@ -25,7 +25,7 @@ def test_pairs_judged_one_by_one_are_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(compared, "clear_differences", one_by_one)
     found = rows(24)
-    assert found["SE332"].edge_p < 0.05
+    assert not found["SE332"].is_kept
     assert found["SE331"].is_kept
     assert found["SE338"].is_kept
 
@@ -41,4 +41,4 @@ def test_equal_n_in_place_of_equal_kl_is_caught(monkeypatch: pytest.MonkeyPatch)
     assert truth == pytest.approx(-0.104, abs=0.01)
     monkeypatch.setattr(mitigations, "clipped_truth", lambda rng: truth)
     monkeypatch.setattr(mitigations, "best_of_n_path", without_ties)
-    assert rows()["SE334"].edge_p < 0.05
+    assert not rows()["SE334"].is_kept

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from karat.types import NAN, PreferencePair, Text
+from karat.types import NAN, PreferencePair, Text, TokenIds
 
 if TYPE_CHECKING:
     from karat.rewards.protocol import Reward
@@ -24,6 +24,15 @@ class Group:
     prompt: Text
     responses: tuple[Text, ...]
     tools: str = ""
+
+
+def last_text(text: Text) -> str:
+    """A text as one string; of a conversation, its last message; of token ids, their numbers."""
+    if isinstance(text, TokenIds):
+        return " ".join(map(str, text.ids))
+    if isinstance(text, str):
+        return text
+    return text[-1].content if text else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ from karat.numerics.mitigation_rules import FittedRule, RuleInputs, members_of, 
 from karat.numerics.rule_names import RULES
 from karat.numerics.similarity import mean_text_similarity
 from karat.rewards.embedding import mean_embedding_similarity
-from karat.rewards.groups import Group
+from karat.rewards.groups import Group, last_text
 from karat.rewards.protocol import Reward
-from karat.types import NAN, TOKENS_PER_PACK, Message, Score, Text, TokenIds
+from karat.types import NAN, TOKENS_PER_PACK, Score, Text, TokenIds
 
 MANIFEST, REFERENCES = "karat.json", "references.jsonl.gz"
 KIND = "mitigated reward"
@@ -165,7 +165,7 @@ class MitigatedReward:
         return [self._score_of(value_R[r], heads_RM[r], [s[r] for s in scores_MR]) for r in range(len(value_R))]
 
     def _inputs(self, group: Group, member_RM: np.ndarray, found: References | None) -> RuleInputs:
-        texts = [response_text(response) for response in group.responses]
+        texts = [last_text(response) for response in group.responses]
         references = similarity = None
         if found is not None:
             references = found.score_MK[None]
@@ -203,16 +203,6 @@ def prompt_key(prompt: Text) -> str:
     else:
         content = [[turn.role, turn.content] for turn in prompt]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:20]
-
-
-def response_text(response: Text) -> str:
-    """A response as one string; of a conversation, its last message; of token ids, their numbers."""
-    if isinstance(response, TokenIds):
-        return " ".join(map(str, response.ids))
-    if isinstance(response, str):
-        return response
-    last: Message | None = response[-1] if response else None
-    return last.content if last else ""
 
 
 # ------------------------------------------------------------------------------------------------------- read and save

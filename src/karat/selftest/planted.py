@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
 
 from karat.numerics.intervals import design_effect, wilson
-
-BROKEN_P = 0.0005
-"""A promise is broken where a share at its edge gives such a count less often: there are some seventy promises, and
-all are looked at together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,15 +38,10 @@ class PlantedRow:
         return wilson(self.hits, self.n)
 
     @property
-    def edge_p(self) -> float:
-        """How often a share at the nearer edge of the promise gives such a count or one further out; exact binomial."""
-        so_many, so_few = binom.sf(self.hits - 1, self.n, self.most), binom.cdf(self.hits, self.n, self.least)
-        return float(min(so_many, so_few))
-
-    @property
     def is_kept(self) -> bool:
-        """Whether the count is one that a share within the promise gives (BROKEN_P)."""
-        return self.edge_p >= BROKEN_P
+        """Whether the share is within the promise, as far as these replications can tell."""
+        low, high = self.interval
+        return low <= self.most and high >= self.least
 
 
 def independent(happened_RN: np.ndarray) -> dict[str, int]:

@@ -14,8 +14,9 @@ import numpy as np
 from karat.data.pools import stream_pool
 from karat.errors import DataError
 from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix
+from karat.rewards.groups import last_text
 from karat.stress.config import StressConfig
-from karat.types import Account, Message, PoolRow, Text, TokenIds
+from karat.types import Account, PoolRow
 from karat.worlds import pool_source
 from karat.worlds.pool import POOLS
 
@@ -90,14 +91,14 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
         )
     left_out = np.delete(whole.size_P, used)
     matrix = whole.take(used)
-    texts = tuple(plain_text(record.response) for record in records)
+    texts = tuple(last_text(record.response) for record in records)
     n_repeated, n_split = _repeats(matrix, texts)
     return StressPool(
         name=account.source,
         account=account,
         matrix=matrix,
         max_n=max_n,
-        prompts=tuple(plain_text(record.prompt) or record.prompt_id for record in records),
+        prompts=tuple(last_text(record.prompt) or record.prompt_id for record in records),
         responses=texts,
         rows=tuple(record.row for record in records),
         records=tuple(records),
@@ -143,16 +144,6 @@ def named_scores(records: Sequence[PoolRow], named: Mapping[str, str], source: s
                 "them up."
             )
     return found
-
-
-def plain_text(text: Text) -> str:
-    """A text as one string; of a conversation, its last message."""
-    if isinstance(text, TokenIds):
-        return " ".join(map(str, text.ids))
-    if isinstance(text, str):
-        return text
-    last: Message | None = text[-1] if text else None
-    return last.content if last else ""
 
 
 def _repeats(matrix: PoolMatrix, texts: tuple[str, ...]) -> tuple[int, int]:

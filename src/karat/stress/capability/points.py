@@ -18,8 +18,9 @@ from karat.errors import DataError, InputError
 from karat.numerics.best_of_n import PoolMatrix, best_of_n_by_prompt, largest_n, pool_matrix
 from karat.numerics.capability import PointTotals, Scale, axis_position, axis_scale
 from karat.numerics.goodhart import within_prompt_sd
+from karat.rewards.groups import last_text
 from karat.stress.capability.config import BUDGET, CapabilityConfig
-from karat.stress.pool import named_scores, plain_text
+from karat.stress.pool import named_scores
 from karat.types import Account, PoolRow
 from karat.worlds import pool_source
 
@@ -215,7 +216,7 @@ def _same_prompts(pools: list[list[PoolRow]], accounts: tuple[Account, ...]) -> 
     seen: dict[str, tuple[str, int]] = {}
     for number, records in enumerate(pools):
         for record in records:
-            text = plain_text(record.prompt)
+            text = last_text(record.prompt)
             other, first = seen.setdefault(record.prompt_id, (text, number))
             if text and other and text != other and first != number:
                 raise DataError(

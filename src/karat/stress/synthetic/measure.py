@@ -21,7 +21,7 @@ from karat.numerics.crossed import cross_fitted_best, crossed_curve, crossed_int
 from karat.numerics.divergence import best_of_n_divergence, best_of_n_kl_bound
 from karat.numerics.goodhart import CurveFit, fit_curve, peak_interval, within_prompt_sd
 from karat.numerics.intervals import Interval, wilson
-from karat.stress.pool import plain_text
+from karat.rewards.groups import last_text
 from karat.stress.synthetic.config import SyntheticConfig
 from karat.stress.synthetic.labels import Draw, Pairs, check_pairs, draw_labels, every_pair
 from karat.stress.synthetic.proxies import Proxies
@@ -364,7 +364,7 @@ def _overpaid(setting: Setting, score_PG: np.ndarray) -> tuple[str, ...]:
     found = []
     for row in np.argsort(below_P, kind="stable")[:3]:
         if below_P[row] < 0:
-            text = " ".join(plain_text(setting.curves[row].responses[top_P[row]]).split())
+            text = " ".join(last_text(setting.curves[row].responses[top_P[row]]).split())
             found.append(
                 f"gold {gold_PG[row, top_P[row]]:.3g} against {gold_PG[row].mean():.3g} on average: "
                 f"{text[:WITNESS_CHARS]}"
