@@ -38,13 +38,15 @@ LAYER_OF = {
     "cli": 6,
 }
 # The verb that joins the others may read the verbs it joins; nothing else may look sideways.
-# `karat stress synthetic --train` trains the proxies that it optimises as `karat train` would.
+# `karat stress synthetic --train` and `karat audit data A B --train` train as `karat train` would.
 MAY_LOOK_SIDEWAYS = {
     ("check", "train"),
     ("check", "score"),
     ("check", "stress"),
+    ("selftest", "audit"),
     ("selftest", "stress"),
     ("stress", "train"),
+    ("audit", "train"),
 }
 PURE = {"numpy", "scipy"}  # all that numerics may import besides the standard library
 NO_TORCH = ("types", "errors", "numerics", "data", "worlds", "report")

@@ -1,12 +1,14 @@
 """karat: how far a reward can be trusted.
 
-Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.pool(...)`, `karat.score(...)`, `karat.stress(...)`;
-each is a command of the same name.
+Verbs are functions: `karat.check()`, `karat.train(...)`, `karat.pool(...)`, `karat.score(...)`, `karat.stress(...)`,
+`karat.audit_data(...)`, `karat.audit_reward(...)`; each is a command of the same name.
 """
 
 from __future__ import annotations
 
 from karat import check, pool, score, selftest, stress, train
+from karat.audit import data as audit_data
+from karat.audit import reward as audit_reward
 from karat.errors import KaratError
 from karat.types import Finding, Message, PreferencePair, Result
 
@@ -19,6 +21,8 @@ __all__ = [
     "PreferencePair",
     "Result",
     "__version__",
+    "audit_data",
+    "audit_reward",
     "check",
     "pool",
     "score",

@@ -8,6 +8,8 @@ import typer
 
 from karat import __version__
 from karat.cli.app import add_command, new_app
+from karat.cli.audit_data import audit_data
+from karat.cli.audit_reward import audit_reward
 from karat.cli.check import check
 from karat.cli.explain import explain
 from karat.cli.failures import WRONG_USE
@@ -50,6 +52,8 @@ for command in (
     train,
     pool,
     score,
+    audit_data,
+    audit_reward,
     stress,
     stress_capability,
     stress_rl,

@@ -12,7 +12,8 @@ from karat.data.records import as_number
 from karat.errors import InputError
 
 
-def _option(default: Any, help_text: str) -> Any:
+def option(default: Any, help_text: str) -> Any:
+    """A field of a configuration with the help that the command line shows."""
     return field(default=default, metadata={"help": help_text})
 
 
@@ -20,13 +21,13 @@ def _option(default: Any, help_text: str) -> Any:
 class ReadingConfig:
     """How the rows of a source become pairs; the configurations of verbs inherit it. Empty: found from the rows."""
 
-    format: str = _option("", "Pair format; recognised from the rows when empty.")
-    split: str = _option("", "Split of a folder or hub data set; otherwise its only one, or train.")
-    prompt_key: str = _option("", "Column to read as prompt.")
-    chosen_key: str = _option("", "Column to read as chosen.")
-    rejected_key: str = _option("", "Column to read as rejected.")
-    hh_as: Literal["text", "messages"] = _option("text", "hh-rlhf dialogues as plain text, or as turns for a template.")
-    attribute_weights: str = _option(
+    format: str = option("", "Pair format; recognised from the rows when empty.")
+    split: str = option("", "Split of a folder or hub data set; otherwise its only one, or train.")
+    prompt_key: str = option("", "Column to read as prompt.")
+    chosen_key: str = option("", "Column to read as chosen.")
+    rejected_key: str = option("", "Column to read as rejected.")
+    hh_as: Literal["text", "messages"] = option("text", "hh-rlhf dialogues as plain text, or as turns for a template.")
+    attribute_weights: str = option(
         "", "Prefer by this sum of ratings (helpsteer2, ultrafeedback): name or name=weight, comma-separated."
     )
 

@@ -27,7 +27,7 @@ from karat.numerics.best_of_n import (
 )
 from karat.numerics.goodhart import cross_fitted_difference, within_prompt_sd
 from karat.numerics.intervals import UNDEFINED, Interval
-from karat.stress.features import FEATURES, features_of
+from karat.data.text_features import FEATURES, features_of
 from karat.stress.pool import StressPool
 
 READ_AT_MOST = 100_000

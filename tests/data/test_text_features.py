@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from karat.stress.features import FEATURES, count_features, features_of
+from karat.data.text_features import FEATURES, count_features, features_of
 
 
 def of(text: str) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""`karat audit`: what is wrong with these preferences (`data`), and what a reward wrongly pays for (`reward`)."""

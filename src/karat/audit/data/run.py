@@ -1,0 +1,120 @@
+"""`karat audit data`: one set of preferences looked at from all sides, or several compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from karat.audit.data.config import PARTS, AuditDataConfig
+from karat.audit.data.table import PairTable, read_table
+from karat.audit.parts import Progress, attempt, chosen_parts, merge
+from karat.data.account import account_table
+from karat.errors import InputError
+from karat.types import PreferencePair, Result
+
+COMMAND = "audit data"
+
+
+def audit_data(
+    *sources: Any,
+    out: str | Path | None = None,
+    config: AuditDataConfig | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Result:
+    """Say what is wrong with a set of preferences; with several sets, which one trains the better reward.
+
+    Args:
+        sources: each anything that `read_pairs` takes.
+        out: folder for the lists that parts write (suspects, prompts to label next, the cleaned copy); None: none.
+        config: what to look at; `options` override single fields by name.
+        progress: called as progress(stage, done, total, note).
+    Returns: findings DA101 onwards; what an input would enable and is not there, is "not checked".
+    Raises: InputError, DataError and their kin for input that cannot be used.
+    """
+    config = replace(config or AuditDataConfig(), **options)
+    if not sources:
+        raise InputError("there are no pairs to audit: name a file, folder or hub name.")
+    if config.fixes and out is None:
+        raise InputError("--fix writes a cleaned copy, so it needs a folder: --out DIR (out=).")
+    folder = Path(out) if out is not None else None
+    if len(sources) > 1:
+        return _compare(sources, folder, config, progress)
+    return _audit_one(sources[0], folder, config, progress)
+
+
+def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress: Progress | None) -> Result:
+    """Each part in turn; a part whose input is missing says so and the others go on."""
+    parts = chosen_parts(config.parts, PARTS)
+    wanted = config.embed_pairs if {"noise", "coverage"} & set(parts) or config.fixes else 0
+    table, sample = read_table((source,), config.reading(), sample_pairs=wanted, seed=config.seed, progress=progress)
+    results, flags, noise = [], None, None
+    if "structure" in parts or config.fixes:
+        from karat.audit.data.structure import audit_structure
+
+        result, flags = audit_structure(table, config=config, progress=progress)
+        results.append(result)
+    if "content" in parts:
+        results.append(_content(table, config, progress))
+    if "noise" in parts or config.fixes:
+        from karat.audit.data.label_noise import audit_labels
+
+        found: list[Any] = []
+
+        def label_part() -> Result:
+            result, noise = audit_labels(sample, out=out, config=config, rng=_rng(config, 2), progress=progress)
+            found.append(noise)
+            return result
+
+        results.append(attempt(COMMAND, "DA301", "Labels that are probably wrong", label_part))
+        noise = found[0] if found else None
+    if "coverage" in parts:
+        results.append(_coverage(sample, out, config, progress))
+    if config.fixes and out is not None:
+        from karat.audit.data.repair import repair
+
+        results.append(
+            repair(source, table, flags, noise, out=out, config=config, rng=_rng(config, 4), progress=progress)
+        )
+    account = Result(COMMAND, tables=tuple(map(account_table, table.accounts)))
+    counts = Result(COMMAND, values={"n_pairs": len(table), "n_sampled": len(sample)})
+    return merge(
+        COMMAND, [*results, account, counts], provenance={"inputs": asdict(config), "data_name": table.sources[0]}
+    )
+
+
+def _content(table: PairTable, config: AuditDataConfig, progress: Progress | None) -> Result:
+    from karat.audit.data.content_blind import audit_content_blind
+
+    def part() -> Result:
+        return audit_content_blind(table, config=config, rng=_rng(config, 1), progress=progress)
+
+    return attempt(COMMAND, "DA201", "What can be told without reading", part)
+
+
+def _coverage(
+    sample: tuple[PreferencePair, ...], out: Path | None, config: AuditDataConfig, progress: Progress | None
+) -> Result:
+    from karat.audit.data.coverage import audit_coverage
+
+    def part() -> Result:
+        return audit_coverage(sample, out=out, config=config, rng=_rng(config, 3), progress=progress)
+
+    return attempt(COMMAND, "DA401", "Topics of the prompts", part)
+
+
+def _compare(sources: tuple[Any, ...], out: Path | None, config: AuditDataConfig, progress: Progress | None) -> Result:
+    from karat.audit.data.compare import compare_data
+
+    if config.fixes:
+        raise InputError("--fix cleans one set of pairs; several were given. Name one.")
+    result = compare_data(sources, out=out, config=config, rng=_rng(config, 5), progress=progress)
+    return merge(COMMAND, [result], provenance={"inputs": asdict(config)}, lead=result.lead)
+
+
+def _rng(config: AuditDataConfig, part: int) -> np.random.Generator:
+    """A stream for each part, so that leaving one out changes no other."""
+    return np.random.default_rng([config.seed, 40, part])

@@ -1,0 +1,47 @@
+"""Options of `karat audit reward`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from karat.data.reading import ReadingConfig, option
+from karat.errors import InputError
+
+PARTS = ("sanity", "probes", "sophistry", "attack", "predict", "benchmarks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRewardConfig(ReadingConfig):
+    """What is tried on the reward. Effects are in SDs of the margin between chosen and rejected."""
+
+    data: str = option("", "Preference pairs that the reward should order; empty: those of the built-in world.")
+    parts: str = option("", f"Parts to run, comma-separated: {', '.join(PARTS)}; empty: all that the inputs allow.")
+    pool: str = option("", "Samples of the policy to be optimised, for the prediction; empty: both sides of the pairs.")
+    items: str = option("", "Rows of prompt, right and wrong for the sophistry part; empty: built-in items.")
+    benchmarks: str = option("", "Benchmark files or hub names, comma-separated, each FILE or KIND:FILE.")
+    against: str = option("", "A second REWARD to compare with on the benchmarks.")
+    rewriter: str = option("", "module:function that rewrites a text, for the double-rewrite probes.")
+    probes: str = option("", "Probes or families to run, comma-separated; empty: all.")
+    probe_pairs: int = option(200, "Most pairs that a probe edits.")
+    band: float = option(0.1, "An effect within this many SDs of 0 counts as none.")
+    attack_queries: int = option(2000, "Responses that the attack may have scored; 0: no attack.")
+    timeout_s: float = option(60.0, "Longest that one call of the reward may take in the sanity part, seconds.")
+    fix: str = option("", "Write a calibrated reward to OUT/calibrated: length, style, or length,style.")
+    max_length: int = option(0, "Longest prompt + response, tokens; 0: the reward's own limit.")
+    resamples: int = option(1000, "Bootstrap draws of prompts.")
+    seed: int = option(0, "Seed of samples, edits, searches and draws.")
+
+    def __post_init__(self) -> None:
+        ReadingConfig.__post_init__(self)
+        checks = (
+            ("probe_pairs", self.probe_pairs >= 1, "at least 1"),
+            ("band", self.band > 0, "more than 0"),
+            ("attack_queries", self.attack_queries >= 0, "0 (no attack) or more"),
+            ("timeout_s", self.timeout_s > 0, "more than 0 seconds"),
+            ("max_length", self.max_length >= 0, "0 (the reward's own) or more"),
+            ("resamples", self.resamples >= 100, "at least 100"),
+            ("seed", self.seed >= 0, "0 or more"),
+        )
+        for name, is_good, wanted in checks:
+            if not is_good:
+                raise InputError(f"{name} = {getattr(self, name)!r} is out of range: it must be {wanted}.")

@@ -1,0 +1,145 @@
+"""`karat audit reward`: sanity first, then what the reward pays for, and what it can be made to pay for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from karat.audit.parts import Progress, attempt, chosen_parts, merge
+from karat.audit.reward.config import PARTS, AuditRewardConfig
+from karat.data import read_pairs, take_pairs
+from karat.data.account import account_table
+from karat.errors import InputError
+from karat.rewards import load_reward
+from karat.rewards.protocol import Reward
+from karat.types import PreferencePair, Result, Table
+from karat.worlds import load_default_world
+
+COMMAND = "audit reward"
+
+
+def audit_reward(
+    reward: str | Reward,
+    data: Any = None,
+    *,
+    out: str | Path | None = None,
+    config: AuditRewardConfig | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Result:
+    """Find what a reward wrongly pays for.
+
+    Args:
+        reward: what `load_reward` takes, or a Reward.
+        data: pairs that the reward should order: what `read_pairs` takes, or a sequence of PreferencePair; None:
+            config.data, or the built-in world's held-out pairs.
+        out: folder for a calibrated reward and lists; None: none.
+        config: what is tried; `options` override single fields by name.
+        progress: called as progress(stage, done, total, note).
+    Returns: findings RW101 onwards.
+    Raises: InputError, DataError and their kin for input that cannot be used.
+    """
+    config = replace(config or AuditRewardConfig(), **options)
+    if config.fix and out is None:
+        raise InputError("--fix writes a calibrated reward, so it needs a folder: --out DIR (out=).")
+    parts = chosen_parts(config.parts, PARTS)
+    loaded = load_reward(reward, max_length=config.max_length) if isinstance(reward, str) else reward
+    name, pairs, tables = _pairs(data, config)
+    folder = Path(out) if out is not None else None
+    runs = _parts(loaded, pairs, folder, config, progress)
+    results = [attempt(COMMAND, *runs[part]) for part in parts]
+    if config.fix and folder is not None:
+        results.append(_calibrate(loaded, pairs, folder, config, progress))
+    results.append(Result(COMMAND, tables=tables, values={"n_pairs": len(pairs)}))
+    provenance = {"inputs": asdict(config), "reward": loaded.name, "data_name": name}
+    return merge(COMMAND, results, provenance=provenance)
+
+
+def _pairs(data: Any, config: AuditRewardConfig) -> tuple[str, tuple[PreferencePair, ...], tuple[Table, ...]]:
+    """The pairs, what to call them, and the account of their reading."""
+    if data is None and not config.data:
+        world = load_default_world()
+        return f"built-in world {world.name}", world.test_pairs, ()
+    source = data if data is not None else config.data
+    if isinstance(source, list | tuple) and source and all(isinstance(item, PreferencePair) for item in source):
+        taken = take_pairs(source)
+    else:
+        taken = read_pairs(source, **config.reading())
+    return taken.account.source, taken.pairs, (account_table(taken.account),)
+
+
+def _parts(
+    reward: Reward,
+    pairs: tuple[PreferencePair, ...],
+    out: Path | None,
+    config: AuditRewardConfig,
+    progress: Progress | None,
+) -> dict[str, tuple[str, str, Callable[[], Result]]]:
+    """Part -> the code and title that say it was not checked, and the call that checks it."""
+
+    def sanity() -> Result:
+        from karat.audit.reward.sanity import audit_sanity
+
+        return audit_sanity(reward, pairs, config=config, rng=_rng(config, 1), progress=progress)
+
+    def probes() -> Result:
+        from karat.audit.reward.measure import audit_probes
+
+        return audit_probes(reward, pairs, config=config, rng=_rng(config, 2), progress=progress)
+
+    def sophistry() -> Result:
+        from karat.audit.reward.sophistry import audit_sophistry
+
+        return audit_sophistry(reward, config=config, rng=_rng(config, 3), progress=progress)
+
+    def attack() -> Result:
+        from karat.audit.reward.attack import audit_attack
+
+        if not config.attack_queries:
+            raise InputError("switched off by --attack-queries 0")
+        return audit_attack(reward, pairs, config=config, rng=_rng(config, 4), progress=progress)
+
+    def predict() -> Result:
+        from karat.audit.reward.predict import predict_inflation
+
+        return predict_inflation(reward, pairs, config=config, rng=_rng(config, 5), progress=progress)
+
+    def benchmarks() -> Result:
+        from karat.audit.reward.benchmarks import audit_benchmarks
+
+        if not config.benchmarks:
+            raise InputError("needs --benchmarks FILE,..., files that the benchmark readers know")
+        return audit_benchmarks(reward, config=config, rng=_rng(config, 6), progress=progress)
+
+    return {
+        "sanity": ("RW101", "Scores are reproducible", sanity),
+        "probes": ("RW201", "What edits change the score", probes),
+        "sophistry": ("RW301", "Wrong but convincing answers", sophistry),
+        "attack": ("RW401", "Strings that the reward overpays", attack),
+        "predict": ("RW501", "What optimisation will inflate first", predict),
+        "benchmarks": ("RW601", "Benchmarks", benchmarks),
+    }
+
+
+def _calibrate(
+    reward: Reward,
+    pairs: tuple[PreferencePair, ...],
+    out: Path,
+    config: AuditRewardConfig,
+    progress: Progress | None,
+) -> Result:
+    from karat.audit.reward.calibrate import calibrate_reward
+
+    def part() -> Result:
+        return calibrate_reward(reward, pairs, out=out, config=config, rng=_rng(config, 7), progress=progress)
+
+    return attempt(COMMAND, "RW701", "A calibrated reward", part)
+
+
+def _rng(config: AuditRewardConfig, part: int) -> np.random.Generator:
+    """A stream for each part, so that leaving one out changes no other."""
+    return np.random.default_rng([config.seed, 41, part])
