@@ -123,6 +123,32 @@ class Encoder:
                     out.append(error)
             return out
 
+    def prompt_ids(self, group: Group) -> list[int]:
+        """Tokens of the prompt alone, however many; none for a prompt without text."""
+        prompt = group.prompt
+        if isinstance(prompt, TokenIds):
+            return list(prompt.ids)
+        text = prompt if isinstance(prompt, str) else self._render(prompt, group.tools) if prompt else ""
+        if not text:
+            return []
+        return list(self.tokenizer([text], add_special_tokens=isinstance(prompt, str))["input_ids"][0])
+
+    def response_start(self, group: Group, encoded: Encoded) -> int:
+        """Where the response begins in the one sequence of an encoded group: as many tokens are the prompt's.
+
+        A token that straddles the border belongs to the response. Tokenised data without a prompt begins at 0.
+        """
+        prompt = group.prompt
+        if isinstance(prompt, tuple):
+            first = 1 if prompt and prompt[0].role == "system" else 0
+            prompt = prompt[:first] + prompt[first + encoded.turns_dropped :]
+        ids, cut = self.prompt_ids(Group(prompt, group.responses, group.tools)), encoded.prompt_tokens_cut
+        sequence = encoded.tree.root + encoded.tree.branches[0]
+        bos = 1 if sequence[0] == self.tokenizer.bos_token_id else 0
+        whole = [*sequence[:bos], *ids[bos : bos + cut], *sequence[bos:]]
+        n_shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, whole, strict=False)))
+        return max(n_shared - cut, 0)
+
     def _require_known(self, sequences: Sequence[Sequence[int]]) -> None:
         """Raises DataError for ids outside the model's embedding, at which torch would fail or read foreign memory."""
         if self.vocabulary and any(ids and not 0 <= min(ids) <= max(ids) < self.vocabulary for ids in sequences):
@@ -207,14 +233,9 @@ class Encoder:
         Not the tree's root, which for a single response is all but its last token. Tokenised data without a prompt of
         its own has only the common prefix to go by.
         """
-        prompt = group.prompt
-        if isinstance(prompt, TokenIds):
-            ids = list(prompt.ids)
-        elif isinstance(group.responses[0], TokenIds):
+        if isinstance(group.responses[0], TokenIds) and not isinstance(group.prompt, TokenIds):
             return len(TokenTree.from_sequences(sequences).root)
-        else:
-            text = prompt if isinstance(prompt, str) else self._render(prompt, group.tools) if prompt else ""
-            ids = self.tokenizer([text], add_special_tokens=isinstance(prompt, str))["input_ids"][0] if text else []
+        ids = self.prompt_ids(group)
         return min(
             sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, sequence, strict=False)))
             for sequence in sequences
