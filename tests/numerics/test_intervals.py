@@ -13,13 +13,11 @@ from scipy.stats import bootstrap
 from karat.errors import InputError
 from karat.numerics.intervals import (
     Interval,
-    benjamini_hochberg,
     cluster_bootstrap,
     cluster_totals,
     clustered_mean,
     clustered_proportion,
     design_effect,
-    holm,
     items_needed,
     mcnemar_exact,
     minimum_detectable_effect,
@@ -200,24 +198,6 @@ def test_mcnemar_known_values() -> None:
     assert mcnemar_exact(0, 0) == 1.0
 
 
-# --------------------------------------------------------------------------------------------------------- multiplicity
-def test_adjusted_p_values_by_hand() -> None:
-    p = [0.01, 0.04, 0.03, math.nan]
-    assert benjamini_hochberg(p) == pytest.approx([0.03, 0.04, 0.04, math.nan], nan_ok=True)
-    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, math.nan], nan_ok=True)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_adjusting_keeps_the_order_and_holm_is_the_stricter(p: list[float]) -> None:
-    found, strict = benjamini_hochberg(p), holm(p)
-    assert np.all(found >= np.array(p) - 1e-12)
-    assert np.all(strict >= found - 1e-12)
-    assert np.all(strict <= np.minimum(1, np.array(p) * len(p)) + 1e-12)
-    order = np.argsort(p, kind="stable")
-    assert np.all(np.diff(found[order]) >= -1e-12)
-    assert np.all(np.diff(strict[order]) >= -1e-12)
-
-
 # ---------------------------------------------------------------------------------------------------------------- power
 def test_minimum_detectable_effect_by_hand() -> None:
     assert minimum_detectable_effect(100, 0.5) == pytest.approx((1.959964 + 0.841621) * 0.05, rel=1e-6)
@@ -261,7 +241,5 @@ def test_messages() -> None:
         paired_difference([1], [1, 0], ["a", "b"], rng=rng())
     with pytest.raises(InputError, match="counts -1, 2"):
         mcnemar_exact(-1, 2)
-    with pytest.raises(InputError, match=r"p_value_K: 1 of 1 values \(first: index 0, 1.2\)"):
-        holm([1.2])
     with pytest.raises(InputError, match=r"rate = 1\.0"):
         minimum_detectable_effect(10, 1.0)

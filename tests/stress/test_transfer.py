@@ -13,7 +13,7 @@ import pytest
 
 import karat
 from karat.errors import DataError, InputError
-from karat.numerics.intervals import holm
+from karat.numerics.multiplicity import holm
 from karat.numerics.transfer import excess, excess_p_value
 from karat.report.plots import hack_rates
 from karat.stress.transfer import TransferConfig

@@ -1,4 +1,4 @@
-"""Intervals, paired tests, multiplicity and power for clustered evaluations.
+"""Intervals, paired tests and power for clustered evaluations.
 
 Axes: P pairs (or any items), G clusters (prompts), K additive columns, B bootstrap resamples.
 
@@ -6,7 +6,7 @@ Items of one prompt are not independent, so every interval here resamples or cou
 clusters give NaN: one prompt says nothing about other prompts. No interval has zero width.
 
 Sources: Wilson 1927; Korn & Graubard 1998 (effective sample size of a proportion from clusters); Efron 1987 (BCa);
-McNemar 1947; Benjamini & Hochberg 1995; Holm 1979; Miller (arXiv 2411.00640) for clustered errors in evaluations.
+McNemar 1947; Miller (arXiv 2411.00640) for clustered errors in evaluations.
 """
 
 from __future__ import annotations
@@ -261,30 +261,6 @@ def mcnemar_exact(n_only_left: int, n_only_right: int) -> float:
     return min(1.0, 2.0 * float(bdtr(min(n_only_left, n_only_right), discordant, 0.5)))
 
 
-def benjamini_hochberg(p_value_K: ArrayLike) -> np.ndarray:
-    """p-values adjusted so that rejecting those <= q bounds the expected share of false ones among them by q.
-
-    For tables that look for leads. Valid for independent or positively dependent tests.
-
-    Args:
-        p_value_K: p-values, shape (K,); NaN (not tested) stays NaN and does not count.
-    Raises: InputError: a p-value outside [0, 1].
-    """
-    return _adjusted(p_value_K, lambda p_K: _running(np.minimum, (p_K * p_K.size / _ranks(p_K))[::-1])[::-1])
-
-
-def holm(p_value_K: ArrayLike) -> np.ndarray:
-    """p-values adjusted so that rejecting those <= q bounds the chance of any false one by q.
-
-    For statements that will be acted on. Valid under any dependence.
-
-    Args:
-        p_value_K: p-values, shape (K,); NaN (not tested) stays NaN and does not count.
-    Raises: InputError: a p-value outside [0, 1].
-    """
-    return _adjusted(p_value_K, lambda p_K: _running(np.maximum, p_K * (p_K.size + 1 - _ranks(p_K))))
-
-
 def minimum_detectable_effect(
     n: float, rate: float, *, design: float = 1.0, level: float = 0.95, power: float = 0.8
 ) -> float:
@@ -367,23 +343,3 @@ def _bca_ends(estimate: float, drawn_B: np.ndarray, pull_G: np.ndarray, level: f
     z_E = bias + np.array([-1.0, 1.0]) * _normal_quantile(level)
     low, high = np.quantile(drawn_B, ndtr(bias + z_E / (1 - acceleration * z_E)))
     return float(low), float(high)
-
-
-def _ranks(p_K: np.ndarray) -> np.ndarray:
-    return np.arange(1, p_K.size + 1)
-
-
-def _running(extreme: np.ufunc, value_K: np.ndarray) -> np.ndarray:
-    return np.asarray(extreme.accumulate(value_K))
-
-
-def _adjusted(p_value_K: ArrayLike, adjust: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Apply a step-up or step-down rule to the sorted p-values that are given, and put them back in place."""
-    p_K = np.asarray(p_value_K, dtype=np.float64)
-    is_given = ~np.isnan(p_K)
-    require("p_value_K", p_K, ~is_given | ((p_K >= 0) & (p_K <= 1)), "are outside [0, 1]. Give NaN for not tested.")
-    adjusted_K = np.full(p_K.shape, np.nan)
-    order = np.flatnonzero(is_given)[np.argsort(p_K[is_given], kind="stable")]
-    if order.size:
-        adjusted_K[order] = np.minimum(adjust(p_K[order]), 1.0)
-    return adjusted_K

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from karat.numerics.intervals import UNDEFINED, Interval, holm
+from karat.numerics.intervals import UNDEFINED, Interval
+from karat.numerics.multiplicity import holm
 from karat.numerics.transfer import (
     NO_RATE,
     NO_TRANSFER,
