@@ -42,6 +42,7 @@ def test_every_feature_of_one_response() -> None:
         "hedging words": 1,
         "confidence words": 1,
         "politeness words": 1,
+        "refusal phrases": 0,
     }
 
 
@@ -58,6 +59,11 @@ def test_every_feature_of_one_response() -> None:
         ("#hashtag", "headers", 0),
         ("a - b", "list items", 0),
         ("a_mayor", "hedging words", 0),
+        ("I can't help with that. I'm not able to provide it.", "refusal phrases", 2),
+        ("I’m sorry, but I cannot assist.", "refusal phrases", 1),
+        ("I am not comfortable with this.", "refusal phrases", 1),
+        ("I can't believe it, and you cannot help it", "refusal phrases", 0),
+        ("I will not stop; able to help", "refusal phrases", 0),
     ],
 )
 def test_what_counts_and_what_only_looks_like_it(text: str, feature: str, value: float) -> None:

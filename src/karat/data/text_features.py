@@ -33,6 +33,27 @@ _PRAISE = re.compile(
     r"(?:$|[ !,.])(?:question|point|idea|thought|work|job|observation|absolutely|!)?",
     re.IGNORECASE,
 )
+# "I can't help with that": the verb decides, since "I can't believe it" refuses nothing
+_REFUSAL = re.compile(
+    r"\bi(?:['’]m| am)? "
+    r"(?:can(?:['’]t| ?not)|won['’]t|will not|(?:unable|not able|not going|must decline|have to decline) to)"
+    r" (?:help|assist|provide|do|answer|comply|fulfil|support|create|write|generate|give|share|discuss|engage|advise"
+    r"|recommend|tell|offer|participate|condone|encourage)"
+    r"|\bi(?:['’]m| am) not comfortable "
+)
+_REFUSAL_HINTS = (
+    "can't",
+    "can’t",
+    "cannot",
+    "can not",
+    "won't",
+    "won’t",
+    "will not",
+    "able to",
+    "not going to",
+    "decline to",
+    "not comfortable",
+)
 _AS_AN_AI = ("as an ai", "as an artificial", "as a language model", "as a large language", "i am an ai", "i'm an ai")
 
 FEATURES: tuple[str, ...] = (
@@ -53,6 +74,7 @@ FEATURES: tuple[str, ...] = (
     "praise at the start",
     '"as an AI"',
     *(f"{name} words" for name in _WORDS),
+    "refusal phrases",
 )
 """Names of what `count_features` counts, in its order."""
 
@@ -86,6 +108,7 @@ def count_features(text: str) -> tuple[float, ...]:
         float(_PRAISE.match(text[:80]) is not None),
         float(sum(map(lower.count, _AS_AN_AI))),
         *map(float, counts),
+        float(len(_REFUSAL.findall(lower))) if any(map(lower.__contains__, _REFUSAL_HINTS)) else 0.0,
     )
 
 
