@@ -21,8 +21,10 @@ from karat.errors import DataError
 from karat.rewards.groups import last_text
 from karat.types import Account, Message, PreferencePair, Text
 
-ROWS_PER_CHUNK = 50_000
+ROWS_PER_CHUNK = 10_000
 REPORT_EVERY = 5_000
+SPLIT = "split"
+"""Column that may name the split of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class PairTable:
     Attributes:
         prompt: whole prompt as text, turns of a conversation as "role: content" lines (Arrow large_string, chunked).
         chosen, rejected: text of each response; of a conversation its last message.
-        prompt_id, annotator, part: dictionary-encoded text; `part` is the data's own source, subset or domain column.
+        prompt_id, annotator, part, split: dictionary-encoded text; `part` is the data's own source, subset or domain
+            column, `split` its split column.
         label_P: probability that `chosen` is preferred, [0.5, 1].
         first_chosen_P: 1 where the first of two responses in the data's order was chosen, 0 the second, NaN unknown.
         row_P, source_P: row number in the file, and which of `sources` it is.
@@ -45,6 +48,7 @@ class PairTable:
     prompt_id: pa.ChunkedArray
     annotator: pa.ChunkedArray
     part: pa.ChunkedArray
+    split: pa.ChunkedArray
     label_P: np.ndarray
     first_chosen_P: np.ndarray
     row_P: np.ndarray
@@ -54,6 +58,11 @@ class PairTable:
 
     def __len__(self) -> int:
         return int(self.label_P.size)
+
+    @property
+    def prompt_codes(self) -> np.ndarray:
+        """Number of each pair's prompt_id, shape (P,): what intervals are clustered by."""
+        return codes_of(self.prompt_id)
 
     def where(self, index: int) -> str:
         """The place of a pair, for messages: "row 17", or with its file where there are several."""
@@ -97,6 +106,29 @@ def read_table(
     return builder.build(tuple(names), tuple(accounts)), sample.pairs()
 
 
+def codes_of(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers of the distinct values of a dictionary-encoded column, shape (P,)."""
+    chunks = column.unify_dictionaries().chunks
+    return np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in chunks]).astype(np.int64)
+
+
+def names_in(column: pa.ChunkedArray) -> list[str]:
+    """The distinct values of a dictionary-encoded column; `codes_of` are places in it."""
+    return [str(name) for name in column.unify_dictionaries().chunk(0).dictionary.to_pylist()]
+
+
+def take_texts(column: pa.ChunkedArray, row_N: np.ndarray) -> pa.Array:
+    """The texts of some rows, ascending. Chunk by chunk: Arrow would join all chunks into one first."""
+    edge = np.concatenate([[0], np.cumsum([len(chunk) for chunk in column.chunks])])
+    at = np.searchsorted(row_N, edge)
+    taken = [
+        chunk.take(pa.array(row_N[low:high] - begin))
+        for chunk, begin, low, high in zip(column.chunks, edge, at, at[1:], strict=False)
+        if high > low
+    ]
+    return pa.concat_arrays(taken) if taken else column.chunk(0).slice(0, 0)
+
+
 def whole_text(text: Text) -> str:
     """A prompt as one string in which the turns can be told apart."""
     if isinstance(text, tuple):
@@ -111,29 +143,32 @@ class _Columns:
         self._chunks: list[pa.RecordBatch] = []
         self._rows: list[tuple[Any, ...]] = []
         self._numbers: list[tuple[float, float, int, int]] = []
+        self._number_blocks: list[np.ndarray] = []
+        self._n = 0
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return self._n
 
     def add(self, pair: PreferencePair, source: int) -> None:
         self._rows.append(
             (
                 whole_text(pair.prompt), last_text(pair.chosen), last_text(pair.rejected),
-                pair.prompt_id, pair.annotator, pair.source,
+                pair.prompt_id, pair.annotator, pair.source, str(pair.extra.get(SPLIT, "")),
             )
         )  # fmt: skip
         first = {"first": 1.0, "second": 0.0}.get(str(pair.extra.get(POSITION, "")), np.nan)
         self._numbers.append((pair.label, first, pair.row, source))
+        self._n += 1
         if len(self._rows) >= ROWS_PER_CHUNK:
             self._close()
 
     def build(self, sources: tuple[str, ...], accounts: tuple[Account, ...]) -> PairTable:
         self._close()
         text = pa.Table.from_batches(self._chunks)
-        number_P4 = np.array(self._numbers, np.float64)
+        number_P4 = np.concatenate(self._number_blocks)
         return PairTable(
             *(text.column(index) for index in range(3)),
-            *(text.column(index).dictionary_encode() for index in range(3, 6)),
+            *(text.column(index).dictionary_encode() for index in range(3, 7)),
             label_P=number_P4[:, 0],
             first_chosen_P=number_P4[:, 1],
             row_P=number_P4[:, 2].astype(np.int64),
@@ -145,9 +180,10 @@ class _Columns:
     def _close(self) -> None:
         if self._rows:
             columns = [pa.array(column, pa.large_string()) for column in zip(*self._rows, strict=True)]
-            names = ["prompt", "chosen", "rejected", "prompt_id", "annotator", "part"]
+            names = ["prompt", "chosen", "rejected", "prompt_id", "annotator", "part", SPLIT]
             self._chunks.append(pa.RecordBatch.from_arrays(columns, names))
-            self._rows = []
+            self._number_blocks.append(np.array(self._numbers, np.float64))
+            self._rows, self._numbers = [], []
 
 
 class _PromptSample:
