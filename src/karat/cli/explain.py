@@ -16,6 +16,7 @@ from karat.types import Result
 
 def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
+    from karat.audit.data import structure_findings as structure
     from karat.check import gold
     from karat.pool import run as pool
     from karat.score import run as score
@@ -42,6 +43,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **synthetic.EXPLANATIONS,
         **transfer.EXPLANATIONS,
         **selftest.EXPLANATIONS,
+        **structure.EXPLANATIONS,
     }
 
 

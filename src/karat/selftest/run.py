@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from karat.selftest import capability, curves, mitigations, rl, stress, synthetic, transfer
+from karat.selftest import audit_structure, capability, curves, mitigations, rl, stress, synthetic, transfer
 from karat.selftest.config import SelftestConfig
 from karat.selftest.planted import PlantedRow
 from karat.types import Finding, Result, Table
@@ -27,6 +27,7 @@ TITLES = {
     **synthetic.TITLES,
     **rl.TITLES,
     **transfer.TITLES,
+    **audit_structure.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
@@ -51,6 +52,7 @@ def selftest(
         *synthetic.synthetic_rows(replications, config.seed, progress),
         *rl.rl_rows(replications, config.seed, progress),
         *transfer.transfer_rows(replications, config.seed, progress),
+        *audit_structure.structure_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(
