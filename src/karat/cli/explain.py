@@ -17,6 +17,8 @@ from karat.types import Result
 def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
     from karat.audit.data import structure_findings as structure
+    from karat.audit.reward import probe_findings as probes
+    from karat.audit.reward import sanity_findings as sanity
     from karat.check import gold
     from karat.pool import run as pool
     from karat.score import run as score
@@ -42,6 +44,8 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **rl.EXPLANATIONS,
         **synthetic.EXPLANATIONS,
         **transfer.EXPLANATIONS,
+        **sanity.EXPLANATIONS,
+        **probes.EXPLANATIONS,
         **selftest.EXPLANATIONS,
         **structure.EXPLANATIONS,
     }

@@ -322,6 +322,38 @@ def hack_rates(table: Table) -> Plot | None:
     return _render(table.name, draw, alt, caption, height_in=0.8 + 0.5 * len(rows), width_in=1.2 + 1.3 * len(places))
 
 
+def probe_effects(table: Table) -> Plot | None:
+    """Effect of each probe with its interval and its verdict, in the order of the table: controls, then the worst."""
+    columns = _numbers(table, ("effect",), ("low", "high"))
+    if columns is None:
+        return None
+    drawn = _drawable_rows(table, ("effect",))
+    names = [f"{row[table.columns.index('probe')]} ({row[table.columns.index('expected')]})" for row in drawn]
+    verdicts = [str(row[table.columns.index("verdict")]) for row in drawn]
+    ends = [(_number(row[table.columns.index("low")]), _number(row[table.columns.index("high")])) for row in drawn]
+
+    def draw(axes: Any) -> None:
+        for row, (effect, (low, high), verdict) in enumerate(zip(columns["effect"], ends, verdicts, strict=True)):
+            colour, marker, filled = _MARKS[verdict]  # type: ignore[index]  # a table holds verdicts as plain text
+            if math.isfinite(low) and math.isfinite(high):
+                axes.plot([low, high], [row, row], color=colour, solid_capstyle="butt")
+            axes.plot([effect], [row], marker=marker, color=colour, mfc=colour if filled else "none", ls="none")
+        _label_rows(axes, names)
+        _mark_zero(axes)
+        axes.set_xlabel("change of the score, SD of margins")
+
+    spoken = [
+        f"{_label(name)} {format_effect(effect, *end)} ({verdict})"
+        for name, effect, end, verdict in zip(names, columns["effect"], ends, verdicts, strict=True)
+    ]
+    alt = f"Effects of probes in SD of margins: {'; '.join(spoken)}."
+    caption = (
+        "What each edit does to the score, and in brackets what it may do; controls first, then the worst. Square: "
+        "problem; open circle: unclear; dot: ok."
+    )
+    return _render(table.name, draw, alt, caption, height_in=0.75 + _ROW_IN * len(drawn), width_in=_WIDE_IN)
+
+
 def _square(corner: tuple[float, float], *, alpha: float) -> Any:
     from matplotlib.patches import Rectangle
 
@@ -340,6 +372,7 @@ FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {
     "rl_curve": under_rl,
     "capability": along_capability,
     "transfer": hack_rates,
+    "probes": probe_effects,
 }
 """Table name -> the figure drawn beside it."""
 

@@ -19,12 +19,21 @@ class AuditRewardConfig(ReadingConfig):
     pool: str = option("", "Samples of the policy to be optimised, for the prediction; empty: both sides of the pairs.")
     items: str = option("", "Rows of prompt, right and wrong for the sophistry part; empty: built-in items.")
     benchmarks: str = option("", "Benchmark files or hub names, comma-separated, each FILE or KIND:FILE.")
-    against: str = option("", "A second REWARD to compare with on the benchmarks.")
+    against: str = option(
+        "",
+        "A REWARD to compare with on the benchmarks, or score columns of their files: column:A,column:B, or column:*.",
+    )
+    tie_tol: float = option(0.0, "On benchmarks, scores this close count as equal, reward units.")
+    step_threshold: str = option(
+        "", "Step benchmarks: the score below which a step is wrong, or the subset to tune it on; empty: cross-fitted."
+    )
     rewriter: str = option("", "module:function that rewrites a text, for the double-rewrite probes.")
     probes: str = option("", "Probes or families to run, comma-separated; empty: all.")
-    probe_pairs: int = option(200, "Most pairs that a probe edits.")
+    probe_pairs: int = option(120, "Most pairs that a probe edits, one side of each.")
     band: float = option(0.1, "An effect within this many SDs of 0 counts as none.")
+    sophistry_items: int = option(70, "Built-in items of the sophistry part.")
     attack_queries: int = option(2000, "Responses that the attack may have scored; 0: no attack.")
+    predict_responses: int = option(2000, "Most responses whose scores the prediction rests on.")
     timeout_s: float = option(60.0, "Longest that one call of the reward may take in the sanity part, seconds.")
     fix: str = option("", "Write a calibrated reward to OUT/calibrated: length, style, or length,style.")
     max_length: int = option(0, "Longest prompt + response, tokens; 0: the reward's own limit.")
@@ -36,7 +45,10 @@ class AuditRewardConfig(ReadingConfig):
         checks = (
             ("probe_pairs", self.probe_pairs >= 1, "at least 1"),
             ("band", self.band > 0, "more than 0"),
+            ("sophistry_items", self.sophistry_items >= 2, "at least 2"),
+            ("predict_responses", self.predict_responses >= 4, "at least 4"),
             ("attack_queries", self.attack_queries >= 0, "0 (no attack) or more"),
+            ("tie_tol", self.tie_tol >= 0, "0 or more"),
             ("timeout_s", self.timeout_s > 0, "more than 0 seconds"),
             ("max_length", self.max_length >= 0, "0 (the reward's own) or more"),
             ("resamples", self.resamples >= 100, "at least 100"),
