@@ -16,6 +16,7 @@ from karat.types import Result
 
 def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
+    from karat.audit.data import noise_findings as noise
     from karat.audit.data import structure_findings as structure
     from karat.audit.reward import probe_findings as probes
     from karat.audit.reward import sanity_findings as sanity
@@ -48,6 +49,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **probes.EXPLANATIONS,
         **selftest.EXPLANATIONS,
         **structure.EXPLANATIONS,
+        **noise.EXPLANATIONS,
     }
 
 
