@@ -186,3 +186,10 @@ def test_columns_of_the_table_by_chunk() -> None:
     assert take_texts(column, np.array([], np.int64)).to_pylist() == []
     coded = pa.chunked_array([pa.array(["x", "y"]).dictionary_encode(), pa.array(["y", "z"]).dictionary_encode()])
     assert [names_in(coded)[code] for code in codes_of(coded)] == ["x", "y", "y", "z"]
+
+
+def test_tokenised_data_is_counted_in_its_own_tokens() -> None:
+    table = table_of([{"chosen_ids": [n, *range(100, 140)], "rejected_ids": [n, 7]} for n in range(20)])
+    found = find_truncation(table, max_length=41, model="words", rng=np.random.default_rng(0))
+    assert (found.n_long, found.is_cut_N.any(), found.tokenizer) == (20, False, "the data itself")
+    assert find_truncation(table, max_length=40, model="words", rng=np.random.default_rng(0)).is_cut_N.all()

@@ -17,12 +17,16 @@ import numpy as np
 import pyarrow.compute as pc
 
 from karat.audit.data.table import PairTable, take_texts
+from karat.data.formats.trl import TOKENISED
 from karat.errors import KaratError
 from karat.rewards.default_model import default_model_path
 
 SAMPLED = 1000
 CHARS_PER_TOKEN = 4.0
 """English prose in the vocabularies of today's models; code and other scripts have fewer."""
+
+GIVEN = "the data itself"
+"""Name of the tokenizer where the data is tokenised."""
 
 Tokenise = Callable[[Sequence[str]], list[Any]]
 """Texts to sequences of tokens of which lengths and beginnings are compared."""
@@ -63,7 +67,7 @@ def find_truncation(
     if not pair_N.size:
         nothing = np.zeros(0, np.bool_)
         return Truncation(0, pair_N, nothing, nothing, model)
-    tokenise, name = tokenizer_of(model)
+    tokenise, name = (_as_given, GIVEN) if _is_tokenised(table) else tokenizer_of(model)
     if name == "":
         max_length = round(max_length * CHARS_PER_TOKEN)
     prompts = take_texts(table.prompt, pair_N).to_pylist()
@@ -76,6 +80,15 @@ def find_truncation(
         cut.append(max(len(chosen), len(rejected)) > max_length)
         same.append(min(len(chosen), len(rejected)) >= max_length and chosen[:max_length] == rejected[:max_length])
     return Truncation(int(long.size), pair_N, np.array(cut, np.bool_), np.array(same, np.bool_), name)
+
+
+def _is_tokenised(table: PairTable) -> bool:
+    """Whether the texts are numbers of tokens, which the table holds with a space between two."""
+    return all(account.format == TOKENISED.name for account in table.accounts) and bool(table.accounts)
+
+
+def _as_given(texts: Sequence[str]) -> list[Any]:
+    return [text.split() for text in texts]
 
 
 def byte_lengths(column: Any) -> np.ndarray:
