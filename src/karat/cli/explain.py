@@ -20,6 +20,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.audit.data import structure_findings as structure
     from karat.audit.reward import probe_findings as probes
     from karat.audit.reward import sanity_findings as sanity
+    from karat.audit.reward.benchmarks import findings as benchmarks
     from karat.check import gold
     from karat.pool import run as pool
     from karat.score import run as score
@@ -47,6 +48,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **transfer.EXPLANATIONS,
         **sanity.EXPLANATIONS,
         **probes.EXPLANATIONS,
+        **benchmarks.EXPLANATIONS,
         **selftest.EXPLANATIONS,
         **structure.EXPLANATIONS,
         **noise.EXPLANATIONS,

@@ -173,9 +173,11 @@ def cluster_bootstrap(
         if n_clusters < 2 or not math.isfinite(estimate):
             return Interval(estimate, math.nan, math.nan, n_clusters, "undefined")
         without_G = statistic(whole_K - total_GK)
-        pull_G = np.nanmean(without_G) - without_G
         # One cluster may hold all of a small group; without it the statistic is undefined and says nothing.
-        pull_G = pull_G[np.isfinite(pull_G)]
+        without_G = without_G[np.isfinite(without_G)]
+        if without_G.size == 0:
+            return Interval(estimate, math.nan, math.nan, n_clusters, "undefined")
+        pull_G = without_G.mean() - without_G
         error = math.sqrt((n_clusters - 1) / n_clusters * float(np.sum(pull_G**2)))
         if error <= 1e-12 * max(1.0, abs(estimate)):
             return Interval(estimate, math.nan, math.nan, n_clusters, "no variation")

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from karat.selftest import audit_structure, capability, curves, mitigations, rl, stress, synthetic, transfer
+from karat.selftest import (
+    audit_benchmarks,
+    audit_structure,
+    capability,
+    curves,
+    mitigations,
+    rl,
+    stress,
+    synthetic,
+    transfer,
+)
 from karat.selftest.config import SelftestConfig
 from karat.selftest.planted import PlantedRow
 from karat.types import Finding, Result, Table
@@ -28,6 +38,7 @@ TITLES = {
     **rl.TITLES,
     **transfer.TITLES,
     **audit_structure.TITLES,
+    **audit_benchmarks.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
@@ -53,6 +64,7 @@ def selftest(
         *rl.rl_rows(replications, config.seed, progress),
         *transfer.transfer_rows(replications, config.seed, progress),
         *audit_structure.structure_rows(replications, config.seed, progress),
+        *audit_benchmarks.benchmark_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(

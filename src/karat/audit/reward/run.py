@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from karat.audit.parts import Progress, attempt, chosen_parts, merge
+from karat.audit.reward.benchmarks.columns import is_column, load_any
 from karat.audit.reward.config import PARTS, AuditRewardConfig
 from karat.data import read_pairs, take_pairs
 from karat.data.account import account_table
 from karat.errors import InputError
-from karat.rewards import load_reward
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, Table
 from karat.worlds import load_default_world
@@ -47,7 +47,9 @@ def audit_reward(
     if config.fix and out is None:
         raise InputError("--fix writes a calibrated reward, so it needs a folder: --out DIR (out=).")
     parts = chosen_parts(config.parts, PARTS)
-    loaded = load_reward(reward, max_length=config.max_length) if isinstance(reward, str) else reward
+    if isinstance(reward, str) and is_column(reward) and not config.parts:
+        parts = ("benchmarks",)  # scores of a benchmark's file: there is no reward to try anything on
+    loaded = load_any(reward, max_length=config.max_length) if isinstance(reward, str) else reward
     name, pairs, tables = _pairs(data, config)
     folder = Path(out) if out is not None else None
     runs = _parts(loaded, pairs, folder, config, progress)
@@ -94,7 +96,7 @@ def _parts(
     def sophistry() -> Result:
         from karat.audit.reward.sophistry import audit_sophistry
 
-        return audit_sophistry(reward, config=config, rng=_rng(config, 3), progress=progress)
+        return audit_sophistry(reward, pairs, config=config, rng=_rng(config, 3), progress=progress)
 
     def attack() -> Result:
         from karat.audit.reward.attack import audit_attack

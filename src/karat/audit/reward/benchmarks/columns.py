@@ -1,0 +1,147 @@
+"""Where the scores of a benchmark's responses come from: any reward, or a column of scores that the file holds.
+
+`column:NAME` is a reward whose scores were computed elsewhere: published ones, or those that `karat score` wrote. It
+scores what its file holds and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from karat.audit.parts import Progress
+from karat.audit.reward.benchmarks.items import Benchmark, StepBenchmark
+from karat.errors import DataError, InputError
+from karat.rewards.groups import Group
+from karat.rewards.kinds import FunctionReward, load_reward
+from karat.rewards.protocol import Reward
+from karat.types import NAN, Score
+
+COLUMN = "column:"
+GROUPS_PER_CALL = 256
+StepScorer = Callable[[str, list[str]], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnReward:
+    """A column of scores as a reward; on any other text its scores are missing."""
+
+    column: str
+    head_names: tuple[str, ...] = ("reward",)
+
+    @property
+    def name(self) -> str:
+        return COLUMN + self.column
+
+    def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+        missing = Score(NAN, missing=f"{self.name} holds the scores of a benchmark's file and scores no other text")
+        return [[missing] * len(group.responses) for group in groups]
+
+
+def is_column(spec: str) -> bool:
+    """Whether a text names a column of scores."""
+    return spec.startswith(COLUMN)
+
+
+def load_any(spec: str, *, max_length: int = 0) -> Reward:
+    """What `load_reward` loads, or a column. Raises as it does; InputError: the column has no name."""
+    if not is_column(spec):
+        return load_reward(spec, max_length=max_length)
+    name = spec.removeprefix(COLUMN).strip()
+    if name in ("", "*"):
+        raise InputError(f"{spec!r}: name one column, as column:NAME; {COLUMN}* stands for all in --against only.")
+    return ColumnReward(name)
+
+
+def others(spec: str, names: Sequence[str], *, max_length: int = 0) -> list[Reward]:
+    """The rewards of --against: one reward; or columns, comma-separated, column:* for all that a file holds.
+
+    Args:
+        spec: as the user gave it.
+        names: columns of the benchmark at hand; those with ":" are further aggregations and not in *.
+        max_length: for reward models.
+    """
+    if not is_column(spec):
+        return [load_reward(spec, max_length=max_length)] if spec else []
+    asked = [part.strip().removeprefix(COLUMN) for part in spec.split(",") if part.strip()]
+    found = [name for part in asked for name in ([n for n in names if ":" not in n] if part == "*" else [part])]
+    return [ColumnReward(name) for name in dict.fromkeys(found) if name in names]
+
+
+def item_scores(reward: Reward, benchmark: Benchmark, *, progress: Progress | None = None) -> list[np.ndarray]:
+    """Scores of each item's responses; NaN where missing.
+
+    Raises: DataError: a column that the benchmark does not hold, or texts that it does not hold.
+    """
+    if isinstance(reward, ColumnReward):
+        _require_column(reward.column, benchmark)
+        blank = (math.nan,)
+        return [np.array(item.columns.get(reward.column, blank * item.size), dtype=float) for item in benchmark.items]
+    if not all(item.responses for item in benchmark.items):
+        raise DataError(
+            f"{benchmark.name}: the file holds scores and no texts, so that {reward.name} cannot be scored on it. Name "
+            f"a column: {', '.join(COLUMN + name for name in benchmark.column_names[:10])}."
+        )
+    groups = [Group(item.prompt, item.responses, item.tools) for item in benchmark.items]
+    found: list[np.ndarray] = []
+    for start in range(0, len(groups), GROUPS_PER_CALL):
+        if progress:
+            progress(f"scoring {benchmark.name}", start, len(groups), reward.name)
+        scores = reward.score(groups[start : start + GROUPS_PER_CALL])
+        found += [np.array([score.value for score in of_group], dtype=float) for of_group in scores]
+    return found
+
+
+def step_scores(reward: Reward, benchmark: StepBenchmark, *, progress: Progress | None = None) -> list[np.ndarray]:
+    """Scores of each solution's steps; all NaN where missing.
+
+    Raises: DataError: a column that the benchmark does not hold; InputError: the reward does not score steps.
+    """
+    if isinstance(reward, ColumnReward):
+        _require_column(reward.column, benchmark)
+        nothing = (math.nan,)
+        return [np.array(item.columns.get(reward.column, nothing * len(item.steps)), float) for item in benchmark.items]
+    scorer = step_scorer(reward)
+    found = []
+    for number, item in enumerate(benchmark.items):
+        if progress and number % GROUPS_PER_CALL == 0:
+            progress(f"scoring {benchmark.name}", number, len(benchmark.items), reward.name)
+        found.append(_steps_of(scorer, item.prompt, item.steps))
+    return found
+
+
+def step_scorer(reward: Reward) -> StepScorer:
+    """What scores the steps: a method `score_steps(prompt, steps)`, or a module:function with a parameter `steps`.
+
+    Raises: InputError: it has neither.
+    """
+    method = getattr(reward, "score_steps", None)
+    if callable(method):
+        return method  # type: ignore[no-any-return]
+    if isinstance(reward, FunctionReward) and "steps" in inspect.signature(reward.function).parameters:
+        function = reward.function
+        return lambda prompt, steps: function(prompt=prompt, steps=steps)  # type: ignore[return-value]
+    raise InputError(
+        f"{reward.name} gives a response one score; this benchmark needs a score for each step: an object with "
+        "score_steps(prompt, steps), a module:function with the parameters prompt and steps, or column:NAME."
+    )
+
+
+def _steps_of(scorer: StepScorer, prompt: str, steps: Sequence[str]) -> np.ndarray:
+    """Missing where the scorer raises, or gives another number of scores, or one that is not finite."""
+    nothing = np.full(len(steps), math.nan)
+    try:
+        given = np.asarray(list(scorer(prompt, list(steps))), dtype=float)
+    except Exception:  # the user's code may raise anything; the other solutions must survive it
+        return nothing
+    return given if given.shape == nothing.shape and np.isfinite(given).all() else nothing
+
+
+def _require_column(name: str, benchmark: Benchmark | StepBenchmark) -> None:
+    if name not in benchmark.column_names:
+        known = ", ".join(benchmark.column_names) or "none"
+        raise DataError(f"{benchmark.name}: there is no column of scores {name!r}; there are: {known}.")
