@@ -15,7 +15,8 @@ no such form. Neither extra parameter changes which reward is higher, so karat e
 
 Sources: Bradley & Terry 1952; Davidson 1970; Rao & Kupper 1967; Llama 2 (arXiv 2307.09288) for the margin;
 HelpSteer2-Preference (2410.01257) for the scaled loss; Patrini et al. (1609.03683) for the forward correction of label
-noise; Eisenstein et al. (2312.09244) for the centering penalty; InstructGPT (2203.02155) for the weight of prompts.
+noise; Eisenstein et al. (2312.09244) for the centering penalty; reWordBench (2503.11751) for the consistency penalty;
+InstructGPT (2203.02155) for the weight of prompts.
 """
 
 from __future__ import annotations
@@ -135,6 +136,17 @@ def centering_penalty(reward_chosen_P: ArrayLike, reward_rejected_P: ArrayLike) 
     rejected = finite_vector("reward_rejected_P", reward_rejected_P, RESCORE)
     require_same_length(reward_chosen_P=chosen, reward_rejected_P=rejected)
     return np.asarray(np.square(chosen + rejected))
+
+
+def consistency_penalty(reward_P: ArrayLike, reworded_P: ArrayLike) -> np.ndarray:
+    """(r(y) - r(y reworded))^2 per response, shape (P,): what says the same is worth the same (2503.11751).
+
+    Raises: InputError: a reward is not finite, or the lengths differ.
+    """
+    reward = finite_vector("reward_P", reward_P, RESCORE)
+    reworded = finite_vector("reworded_P", reworded_P, RESCORE)
+    require_same_length(reward_P=reward, reworded_P=reworded)
+    return np.asarray(np.square(reward - reworded))
 
 
 def prompt_weight(prompt_P: ArrayLike) -> np.ndarray:

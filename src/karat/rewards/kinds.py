@@ -24,9 +24,9 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
 
     Args:
         spec: a folder or hub name of a sequence-classification model, a karat folder (a reward model, or what
-            `karat stress --export` wrote), `module:function` (called as TRL calls reward functions), `builtin:NAME`
-            (see BUILTINS), `ensemble:A,B,...` of any of these, or `average:A,B,...`: one model with the mean of the
-            weights of several.
+            `karat stress --export` or `karat audit reward --fix` wrote), `module:function` (called as TRL calls reward
+            functions), `builtin:NAME` (see BUILTINS), `ensemble:A,B,...` of any of these, or `average:A,B,...`: one
+            model with the mean of the weights of several.
         max_length: tokens; 0: the reward's own limit. Only reward models use it.
         tokens_per_pack: most tokens in one forward pass. Only reward models use it.
     Raises: InputError: the text names nothing; its kin for what it names.
@@ -52,7 +52,7 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
     if spec.startswith(("http://", "https://")):
         raise InputError(f"{spec}: rewards over HTTP are not supported. Name the folder that the server serves.")
     if ":" in spec and not Path(spec).exists():
-        return FunctionReward(spec, _import_function(spec))
+        return FunctionReward(spec, import_function(spec))
     from karat.rewards.mitigated import MitigatedReward, is_mitigated
 
     if is_mitigated(spec):
@@ -144,7 +144,11 @@ def _as_trl(text: Text) -> str | list[dict[str, str]]:
     return plain_text(text)
 
 
-def _import_function(spec: str) -> Callable[..., Sequence[float | None]]:
+def import_function(spec: str) -> Callable[..., Any]:
+    """The function that "module:function" names, looked for in the user's folder too.
+
+    Raises: InputError: it cannot be imported, or is no function.
+    """
     module_name, _, attribute = spec.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")  # the installed command does not look in the user's folder, `python -m` does

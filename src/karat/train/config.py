@@ -10,6 +10,7 @@ from karat.errors import InputError
 from karat.types import TOKENS_PER_PACK
 
 LossName = Literal["bt", "margin", "strength", "robust"]
+AUGMENTATIONS = ("rrm", "counterfactual")
 
 
 def option(default: Any, help_text: str, *, flag: str = "") -> Any:
@@ -48,6 +49,23 @@ class TrainConfig(ReadingConfig):
     )
     center: float = option(
         0.0, "Weight of the centering penalty (r_chosen + r_rejected)^2 on the loss; 0.01 is common."
+    )
+    augment: str = option(
+        "",
+        "Pairs to add, comma-separated: rrm (responses to other prompts lose, or tie among themselves), counterfactual "
+        "(the same response, padded or formatted).",
+    )
+    augment_per_pair: int = option(1, "Pairs that each kind of --augment adds for one of the data.")
+    plain_label: float = option(
+        0.5, "For counterfactual: probability that the plain response is preferred to the edited; 0.5 is a tie."
+    )
+    consistency: float = option(
+        0.0, "Weight of (r(y) - r(y reworded))^2; reWordBench takes 10. Rewordings: see --paraphraser."
+    )
+    paraphraser: str = option(
+        "",
+        "For --consistency: module:function, called with a list of responses, returns as many texts or None; empty: "
+        "the columns chosen_paraphrase and rejected_paraphrase, else built-in rewordings of the surface.",
     )
     group: bool = option(
         False, "All pairs of a prompt form one group whose loss is their mean (InstructGPT's K-wise batches)."
@@ -93,6 +111,9 @@ class TrainConfig(ReadingConfig):
             ("loss", self.loss in ("bt", "margin", "strength", "robust"), "one of bt, margin, strength, robust"),
             ("flip_rate", self.flip_rate == -1 or 0 <= self.flip_rate < 0.5, "-1 (estimate) or in [0, 0.5)"),
             ("center", self.center >= 0, "0 or more"),
+            ("augment_per_pair", self.augment_per_pair >= 1, "at least 1"),
+            ("plain_label", 0.5 <= self.plain_label <= 1, "in [0.5, 1]"),
+            ("consistency", self.consistency >= 0, "0 or more"),
             ("heads", 1 <= self.heads <= 1024, "1 to 1024"),
             ("lora", self.lora >= 0, "0 or more"),
             ("freeze_below", self.freeze_below >= 0, "0 or more"),
@@ -106,9 +127,19 @@ class TrainConfig(ReadingConfig):
         for name, is_good, wanted in checks:
             if not is_good:
                 raise InputError(f"{name} = {getattr(self, name)!r} is out of range: it must be {wanted}.")
+        for kind in self.augmentations:
+            if kind not in AUGMENTATIONS:
+                raise InputError(f"augment: there is no {kind!r}; there are: {', '.join(AUGMENTATIONS)}.")
+        if self.paraphraser and not self.consistency:
+            raise InputError("paraphraser is for --consistency: give its weight, or drop the paraphraser.")
         if self.lora and self.freeze_below:
             raise InputError(f"lora = {self.lora} and freeze_below = {self.freeze_below} exclude each other; drop one.")
         if self.heads > 1 and self.attributes:
             raise InputError(
                 "heads and attributes exclude each other: attribute heads are named, bootstrap heads are not."
             )
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """The kinds that `augment` names."""
+        return tuple(dict.fromkeys(kind.strip() for kind in self.augment.split(",") if kind.strip()))

@@ -3,7 +3,8 @@
 The formulas are those of `karat.numerics.preference_likelihood` and `karat.numerics.attributes`, which are their
 reference in numpy; the tests hold the two equal.
 
-Axes: P pairs, R responses, H reward heads, A attributes (one head each, so H = A where attributes are trained).
+Axes: P pairs, R responses, T twins (a response and its rewording), H reward heads, A attributes (one head each, so
+H = A where attributes are trained).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class PairBatch:
             attribute heads, which are not replicas of one another.
         ratings: attribute ratings of the responses in the units of the heads (see `numerics.attributes.RatingScale`),
             shape (R, A), NaN where missing; None where no attributes are trained.
+        twins: responses that say the same, as indices, int64, shape (T, 2); None without any.
+        twin_weight: weight of each two in the step's loss times its bootstrap weight under each head, shape (T, H).
 
     Raises: InputError: shapes that do not fit, or (on the CPU) a value out of range.
     """
@@ -54,6 +57,8 @@ class PairBatch:
     weight: Tensor
     head_weight: Tensor
     ratings: Tensor | None = None
+    twins: Tensor | None = None
+    twin_weight: Tensor | None = None
 
     def __post_init__(self) -> None:
         n_pairs = len(self.chosen)
@@ -96,8 +101,9 @@ class PairLoss(nn.Module):
         strength  m times bt ("scaled Bradley-Terry")                             HelpSteer2-Preference, 2410.01257
         robust    -l log q(d) - (1-l) log q(-d),  q = (1-2e) sigma + e            forward correction, 1609.03683
 
-    plus center * (r(chosen) + r(rejected))^2 (2312.09244; the numbers are arXiv's). A missing strength (NaN) is a
-    margin of 0 or a weight of 1, that is plain bt; `count_missing_strength` counts them before training.
+    plus center * (r(chosen) + r(rejected))^2 (2312.09244; the numbers are arXiv's), plus, for responses that have a
+    rewording, consistency * (r(y) - r(y reworded))^2 (2503.11751). A missing strength (NaN) is a margin of 0 or a
+    weight of 1, that is plain bt; `count_missing_strength` counts them before training.
 
     Where attributes are trained the heads are the attributes: d is taken of the reward sum_a w_a r_a, and each pair
     adds, for each of its two responses, 1/(2A) times the squared errors of the heads against the ratings present.
@@ -105,18 +111,25 @@ class PairLoss(nn.Module):
     Args:
         loss: one of the four above.
         flip_rate: e in [0, 0.5) for robust; -1 makes it a trainable parameter, e = sigma(flip_logit) / 2.
-        center: weight of the centering penalty, >= 0.
+        center: weight of the centering penalty, >= 0; consistency: of the difference between twins, >= 0.
         attribute_weight_A: w, shape (A,); empty where no attributes are trained.
     """
 
     attribute_weight_A: Tensor
 
     def __init__(
-        self, loss: LossName, *, flip_rate: float = -1.0, center: float = 0.0, attribute_weight_A: Sequence[float] = ()
+        self,
+        loss: LossName,
+        *,
+        flip_rate: float = -1.0,
+        center: float = 0.0,
+        consistency: float = 0.0,
+        attribute_weight_A: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.loss = loss
         self.center = center
+        self.consistency = consistency
         self.fixed_flip_rate = flip_rate
         self.flip_logit: nn.Parameter | None = None
         if loss == "robust" and flip_rate < 0:
@@ -159,6 +172,12 @@ class PairLoss(nn.Module):
         if self.center:
             loss_PH = loss_PH + self.center * (chosen_PH + rejected_PH).square()
         total = (weight_PH * loss_PH).mean(dim=1).sum()
+        if self.consistency and batch.twins is not None and batch.twin_weight is not None:
+            apart_TH = (score_RH[batch.twins[:, 0]] - score_RH[batch.twins[:, 1]]).square()
+            weight_TH = batch.twin_weight.to(kind)
+            if len(self.attribute_weight_A):
+                weight_TH = weight_TH[:, :1]  # one score, of all heads
+            total = total + self.consistency * (weight_TH * apart_TH).mean(dim=1).sum()
         if batch.ratings is not None:
             total = total + (weight_P * _rating_loss(reward_RH, batch)).sum()
         return total
@@ -215,7 +234,7 @@ def make_loss(
     """The loss that a training configuration asks for.
 
     Args:
-        config: `loss`, `flip_rate` and `center` are read.
+        config: `loss`, `flip_rate`, `center` and `consistency` are read.
         attribute_names: the attributes, in the order of the heads; empty where none are trained.
         attribute_weights: weight of each attribute in the reward; reward units per unit of the head.
     Raises: InputError: names and weights do not agree, a weight is not finite, or all are 0.
@@ -229,7 +248,10 @@ def make_loss(
             raise InputError(f"attributes: the weight of {name!r} is {weight}. Give a finite number.")
     if attribute_names and not any(attribute_weights):
         raise InputError("attributes: every weight is 0, so that every reward would be 0. Give one a weight.")
-    return PairLoss(config.loss, flip_rate=config.flip_rate, center=config.center, attribute_weight_A=attribute_weights)
+    return PairLoss(
+        config.loss, flip_rate=config.flip_rate, center=config.center, consistency=config.consistency,
+        attribute_weight_A=attribute_weights,
+    )  # fmt: skip
 
 
 def count_missing_strength(pairs: Sequence[PreferencePair]) -> int:

@@ -28,6 +28,7 @@ from karat.rewards.model import (
     versions,
 )
 from karat.train.attributes import AttributeHeads, choose_attributes, standardise_ratings
+from karat.train.augment import make_extras
 from karat.train.checkpoints import CHECKPOINTS, MarkComplete, close_run, open_run
 from karat.train.config import TrainConfig
 from karat.train.evaluation import Evaluation
@@ -81,17 +82,23 @@ def train(
     out = Path(out)
     data = gather_pairs(source, config, test_pairs=test_pairs)
     attributes = choose_attributes(config.attributes, data.fit)
-    request = {**asdict(config), "data": fingerprint(data.fit), "out_format": 1}
+    extras = make_extras(data.fit, config)
+    request = {**asdict(config), "data": fingerprint(data.fit), "extras": extras.fingerprint(), "out_format": 1}
     resume = open_run(out, request, overwrite=config.overwrite)
     reward = _load_network(config, attributes)
     needs_strength = config.loss in ("margin", "strength")
     n_without_strength = count_missing_strength(data.fit) if needs_strength else 0
-    units = build_units(data.fit, reward.encoder, group=config.group, attributes=attributes.names)
+    units = build_units(data.fit, reward.encoder, group=config.group, attributes=attributes.names, extras=extras)
     units, scale = standardise_ratings(units, attributes.names)
     losses, pace = _fit(reward, units, config, attributes, out, resume, progress)
     reward.tokens_per_pack = config.tokens_per_pack
     evaluation = evaluate_reward(reward, data.held_out, seed=config.seed, progress=progress) if data.held_out else None
-    values = {**_values(evaluation, units, losses, pace), "missing_strengths": n_without_strength}
+    values = {
+        **_values(evaluation, units, losses, pace),
+        "missing_strengths": n_without_strength,
+        "added_pairs": extras.n_added,
+        "rewordings": len(extras.rewordings),
+    }
     provenance = _provenance(reward, config, data)
     metrics = {name: value for name, value in values.items() if name != "losses" and _is_finite(value)}
     save_reward_model(
@@ -103,13 +110,13 @@ def train(
         findings=evaluation.findings() if evaluation else (not_evaluated(data.fit, config),),
         tables=(
             *(evaluation.tables() if evaluation else ()),
-            *data.tables((*units.entries, *_held_out_cuts(reward))),
+            *data.tables((*extras.entries, *units.entries, *_held_out_cuts(reward))),
             loss_table(losses, config.log_steps),
         ),
         values=values,
         files=(str(out),),
         provenance=provenance,
-        lead=_lead(units.n_pairs, data, evaluation),
+        lead=_lead(units.n_pairs, extras.n_added, data, evaluation),
     )
 
 
@@ -135,9 +142,10 @@ def _held_out_cuts(reward: RewardModel) -> list[AccountEntry]:
     return [AccountEntry("changed", reason, reward.n_cut, ())]
 
 
-def _lead(n_trained: int, data: TrainingPairs, evaluation: Evaluation | None) -> str:
+def _lead(n_trained: int, n_added: int, data: TrainingPairs, evaluation: Evaluation | None) -> str:
     """What was trained on what, and how well it orders pairs that it has not seen."""
     trained = f"Trained on {n_trained:,} pairs of {data.account.source}"
+    trained += f" ({n_added:,} of them added)" if n_added else ""
     if evaluation is None:
         return f"{trained}; none was held out, so nothing is known of what it learned."
     found = evaluation.overall.accuracy

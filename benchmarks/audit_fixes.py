@@ -1,0 +1,191 @@
+"""What augmentation, consistency and calibration do to a planted artefact, on people's own preferences.
+
+Pairs of hh-rlhf harmless-base with short prompts. To 70 % of the chosen and 30 % of the rejected responses of the
+training pairs a phrase is added that says nothing, without regard to the prompt: a reward can score 0.58 by it alone.
+The default model's top layer and head are trained with and without each option, same seed, same number of steps; the
+held-out pairs are other prompts, without the phrase.
+
+    artefact    change of the score by the phrase, on held-out chosen responses, in SDs of the reward's margin there
+    filler      the same by a sentence that no training pair has (`karat.data.edits`)
+    format      the same by headings and bold type
+    reworded    root mean square change by rewordings of the surface, same unit
+    length      correlation of the margin with the difference in log length, on held-out pairs
+    accuracy    on the held-out pairs
+
+    python benchmarks/audit_fixes.py --log fixes.jsonl      about 2 minutes for each setting and seed on two cores
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import karat
+from common import hh_file, write_results
+from karat.data import read_pairs, split_pairs
+from karat.data.edits import edited, reworded, with_bold, with_filler, with_heading
+from karat.numerics.intervals import paired_difference
+from karat.rewards import Group, load_reward
+from karat.rewards.groups import last_text
+from karat.types import PreferencePair
+
+PHRASE = " This matters to all of us, indeed."
+CHOSEN_SHARE, REJECTED_SHARE = 0.7, 0.3
+LONGEST = 420
+"""Characters of prompt and of either response: short pairs, so that a setting costs minutes."""
+TRAIN, HELD = 320, 160
+BASE: dict[str, Any] = {"freeze_below": 29, "lr": 3e-4, "pairs_per_step": 16, "max_steps": 40, "save_steps": 10_000}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "clean": {},
+    "base": {},
+    "rrm": {"augment": "rrm"},
+    "rrm x 3": {"augment": "rrm", "augment_per_pair": 3},
+    "counterfactual": {"augment": "counterfactual"},
+    "consistency 1": {"consistency": 1.0},
+    "consistency 10": {"consistency": 10.0},
+    "rrm x 3 + counterfactual": {"augment": "rrm,counterfactual", "augment_per_pair": 3},
+}
+"""`clean` is the base on the pairs without the phrase."""
+
+
+def pairs_of(seed: int) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Short pairs to train on and to hold out, by prompt."""
+    short = [
+        pair
+        for pair in read_pairs(str(hh_file())).pairs
+        if max(len(last_text(text)) for text in (pair.prompt, pair.chosen, pair.rejected)) <= LONGEST
+    ]
+    fit, held = split_pairs(short, test_fraction=0.35, seed=seed)
+    return list(fit[:TRAIN]), list(held[:HELD])
+
+
+def planted(pairs: Sequence[PreferencePair], seed: int) -> list[PreferencePair]:
+    """The phrase at the end of a share of each side."""
+    rng = np.random.default_rng([seed, 9])
+    shares = {"chosen": CHOSEN_SHARE, "rejected": REJECTED_SHARE}
+    return [
+        replace(pair, **{side: getattr(pair, side) + PHRASE for side, share in shares.items() if rng.random() < share})
+        for pair in pairs
+    ]
+
+
+def measure(folder: str, held: Sequence[PreferencePair]) -> dict[str, Any]:
+    """Scores of held-out responses and of their edits, every group one tree."""
+    reward = load_reward(folder)
+    edits = {"artefact": lambda text: text + PHRASE, "filler": with_filler, "heading": with_heading, "bold": with_bold}
+    edits["reworded"] = reworded
+    groups, places = [], []
+    for pair in held:
+        others = {name: found for name, edit in edits.items() if (found := edited(pair.chosen, edit)) is not None}
+        groups.append(Group(pair.prompt, (pair.chosen, pair.rejected, *others.values())))
+        places.append(list(others))
+    scores = [[score.value for score in row] for row in reward.score(groups)]
+    margin_P = np.array([row[0] - row[1] for row in scores])
+    change: dict[str, list[float]] = {name: [] for name in edits}
+    for row, names in zip(scores, places, strict=True):
+        for name, value in zip(names, row[2:], strict=True):
+            change[name].append((value - row[0]) / float(margin_P.std(ddof=1)))
+    log_P = np.array([np.log1p(len(last_text(p.chosen))) - np.log1p(len(last_text(p.rejected))) for p in held])
+    return {
+        "margins": margin_P.tolist(),
+        "artefact": float(np.mean(change["artefact"])),
+        "filler": float(np.mean(change["filler"])),
+        "format": float(np.mean(change["heading"] + change["bold"])),
+        "reworded": float(np.sqrt(np.mean(np.square(change["reworded"])))),
+        "length": float(log_P @ margin_P / np.sqrt((log_P @ log_P) * (margin_P @ margin_P))),
+    }
+
+
+def run(name: str, seed: int) -> dict[str, Any]:
+    train, held = pairs_of(seed)
+    data = train if name == "clean" else planted(train, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        out = str(Path(folder) / "rm")
+        result = karat.train(data, out=out, test_fraction=0, seed=seed, **BASE, **SETTINGS[name])
+        found = measure(out, held)
+        found |= calibrated(out, folder, train, held, seed) if name == "base" else {}
+    return {"name": name, "seed": seed, "tokens": result.values["train_tokens"], **found}
+
+
+def calibrated(
+    reward: str, folder: str, train: Sequence[PreferencePair], held: Sequence[PreferencePair], seed: int
+) -> dict[str, Any]:
+    """The base's length calibration: learnt from clean pairs that the reward was not trained on."""
+    from karat.audit.reward.calibrate import calibrate_reward
+    from karat.audit.reward.config import AuditRewardConfig
+
+    used = {pair.prompt_id for pair in (*train, *held)}
+    others = split_pairs(read_pairs(str(hh_file())).pairs, test_fraction=0.35, seed=seed)[0]
+    short = [
+        pair
+        for pair in others
+        if pair.prompt_id not in used
+        and max(len(last_text(text)) for text in (pair.prompt, pair.chosen, pair.rejected)) <= LONGEST
+    ][:240]
+    result = calibrate_reward(
+        load_reward(reward), short, config=AuditRewardConfig(fix="length", seed=seed), out=Path(folder),
+        rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    names = ("length_share", "accuracy_before", "accuracy_after", "length_excess_before", "length_excess_after")
+    values = {f"calibrated {name}": result.values[f"calibration_{name}"] for name in names}
+    return values | {"calibrated verdicts": [f"{finding.code} {finding.verdict}" for finding in result.findings]}
+
+
+def table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over seeds with their range, and accuracy less the base's, paired over all held-out pairs."""
+    base = {run["seed"]: np.array(run["margins"]) > 0 for run in runs if run["name"] == "base"}
+    rows = []
+    for name in SETTINGS:
+        own = [run for run in runs if run["name"] == name and run["seed"] in base]
+        if not own:
+            continue
+        row: dict[str, Any] = {"setting": name, "seeds": len(own)}
+        right = [np.array(run["margins"]) > 0 for run in own]
+        row["accuracy"] = float(np.mean(np.concatenate(right)))
+        if name != "base":
+            both = np.concatenate(right), np.concatenate([base[run["seed"]] for run in own])
+            gain = paired_difference(
+                both[0].astype(float), both[1].astype(float), np.arange(both[0].size), rng=np.random.default_rng(0)
+            )
+            row["less the base's"] = f"{gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        for measure_name in ("artefact", "filler", "format", "reworded", "length"):
+            values = [run[measure_name] for run in own]
+            row[measure_name] = f"{np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
+        row["tokens"] = int(np.mean([run["tokens"] for run in own]))
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--log", type=Path, default=Path("fixes.jsonl"), help="one JSON line a setting and seed")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=sorted(SETTINGS), help="settings; all when left out")
+    arguments = parser.parse_args()
+    lines = arguments.log.read_text("utf-8").splitlines() if arguments.log.exists() else []
+    runs = [json.loads(line) for line in lines]
+    done = {(run["name"], run["seed"]) for run in runs}
+    for seed in range(arguments.seeds):
+        for name in SETTINGS if arguments.only is None else arguments.only:
+            if (name, seed) not in done:
+                runs.append(run(name, seed))
+                with arguments.log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(runs[-1]) + "\n")
+    calibrations = [{"seed": r["seed"], **{k: v for k, v in r.items() if k.startswith("cal")}} for r in runs]
+    facts = {
+        "base": json.dumps(BASE), "training pairs": TRAIN, "held-out pairs": HELD,
+        "phrase": f"{PHRASE.strip()!r}, {CHOSEN_SHARE:.0%} of chosen, {REJECTED_SHARE:.0%} of rejected",
+        "calibrations": [entry for entry in calibrations if len(entry) > 1],
+    }  # fmt: skip
+    write_results("audit_fixes", facts, table(runs))
+
+
+if __name__ == "__main__":
+    main()
