@@ -33,7 +33,7 @@ class AuditRewardConfig(ReadingConfig):
     band: float = option(0.1, "An effect within this many SDs of 0 counts as none.")
     sophistry_items: int = option(70, "Built-in items of the sophistry part.")
     attack_queries: int = option(2000, "Responses that the attack may have scored; 0: no attack.")
-    predict_responses: int = option(2000, "Most responses whose scores the prediction rests on.")
+    predict_responses: int = option(1000, "Most responses whose scores the prediction rests on.")
     timeout_s: float = option(60.0, "Longest that one call of the reward may take in the sanity part, seconds.")
     fix: str = option("", "Write a calibrated reward to OUT/calibrated: length, style, or length,style.")
     max_length: int = option(0, "Longest prompt + response, tokens; 0: the reward's own limit.")
