@@ -18,8 +18,11 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
     from karat.audit.data import noise_findings as noise
     from karat.audit.data import structure_findings as structure
+    from karat.audit.reward import attack_findings as attack
+    from karat.audit.reward import predict_findings as predict
     from karat.audit.reward import probe_findings as probes
     from karat.audit.reward import sanity_findings as sanity
+    from karat.audit.reward import sophistry_findings as sophistry
     from karat.audit.reward.benchmarks import findings as benchmarks
     from karat.check import gold
     from karat.pool import run as pool
@@ -48,6 +51,9 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **transfer.EXPLANATIONS,
         **sanity.EXPLANATIONS,
         **probes.EXPLANATIONS,
+        **sophistry.EXPLANATIONS,
+        **attack.EXPLANATIONS,
+        **predict.EXPLANATIONS,
         **benchmarks.EXPLANATIONS,
         **selftest.EXPLANATIONS,
         **structure.EXPLANATIONS,

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from karat.selftest import (
+    audit_attack,
     audit_benchmarks,
     audit_structure,
     capability,
@@ -39,6 +40,7 @@ TITLES = {
     **transfer.TITLES,
     **audit_structure.TITLES,
     **audit_benchmarks.TITLES,
+    **audit_attack.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
@@ -65,6 +67,7 @@ def selftest(
         *transfer.transfer_rows(replications, config.seed, progress),
         *audit_structure.structure_rows(replications, config.seed, progress),
         *audit_benchmarks.benchmark_rows(replications, config.seed, progress),
+        *audit_attack.attack_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(
