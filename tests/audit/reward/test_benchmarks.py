@@ -278,6 +278,7 @@ def test_missing_scores_are_left_out_and_bounded(tmp_path: Path) -> None:
     finding = result.findings[0]
     assert (finding.verdict, finding.n_missing) == ("unclear", 20)
     assert "0.500" in finding.action
+    assert next(t for t in result.tables if t.name.endswith("_missing")).rows == (("no answer", 40),)
 
 
 def test_one_pair_and_one_prompt_say_unclear(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def test_judgebench_as_published_where_ties_are_lost(name: str, lost: float) -> 
 
 def test_five_public_rewards_cannot_be_told_apart_on_judgebench() -> None:
     result = audit("builtin:longer", "judgebench", against="column:*")
-    assert result.values["benchmark_judgebench_gpt_4o_2024_05_13_leaders"] == 5
-    assert result.values["benchmark_judgebench_gpt_4o_2024_05_13_rank_low"] == 6
+    assert result.values["benchmark_judgebench_gpt_4o_leaders"] == 5
+    assert result.values["benchmark_judgebench_gpt_4o_rank_low"] == 6
 
 
 def test_rewardmath_as_published_where_ties_are_lost() -> None:

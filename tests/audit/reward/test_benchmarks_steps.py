@@ -151,6 +151,8 @@ def test_a_scorer_that_fails_leaves_solutions_missing(tmp_path: Path) -> None:
     head = numbers(result, "benchmark_processbench")["overall (micro)"]
     assert (head["n"], head["missing"]) == (39, 1)
     assert head["missing lost"] <= head["score"] <= head["missing won"]
+    why = next(t for t in result.tables if t.name == "benchmark_processbench_missing")
+    assert why.rows == (("raised RuntimeError: out of memory", 1),)
 
 
 def test_functions_of_steps_and_others() -> None:

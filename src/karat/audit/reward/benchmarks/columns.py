@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,15 +73,22 @@ def others(spec: str, names: Sequence[str], *, max_length: int = 0) -> list[Rewa
     return [ColumnReward(name) for name in dict.fromkeys(found) if name in names]
 
 
-def item_scores(reward: Reward, benchmark: Benchmark, *, progress: Progress | None = None) -> list[np.ndarray]:
-    """Scores of each item's responses; NaN where missing.
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of each item's responses or steps; NaN where missing, with how often each reason was given."""
+
+    scores: list[np.ndarray]
+    reasons: Counter[str]
+
+
+def item_scores(reward: Reward, benchmark: Benchmark, *, progress: Progress | None = None) -> Scored:
+    """Scores of each item's responses.
 
     Raises: DataError: a column that the benchmark does not hold, or texts that it does not hold.
     """
     if isinstance(reward, ColumnReward):
         _require_column(reward.column, benchmark)
-        blank = (math.nan,)
-        return [np.array(item.columns.get(reward.column, blank * item.size), dtype=float) for item in benchmark.items]
+        return _of_column(reward.column, [(item.columns, item.size) for item in benchmark.items])
     if not all(item.responses for item in benchmark.items):
         raise DataError(
             f"{benchmark.name}: the file holds scores and no texts, so that {reward.name} cannot be scored on it. Name "
@@ -88,30 +96,34 @@ def item_scores(reward: Reward, benchmark: Benchmark, *, progress: Progress | No
         )
     groups = [Group(item.prompt, item.responses, item.tools) for item in benchmark.items]
     found: list[np.ndarray] = []
+    reasons: Counter[str] = Counter()
     for start in range(0, len(groups), GROUPS_PER_CALL):
         if progress:
             progress(f"scoring {benchmark.name}", start, len(groups), reward.name)
         scores = reward.score(groups[start : start + GROUPS_PER_CALL])
         found += [np.array([score.value for score in of_group], dtype=float) for of_group in scores]
-    return found
+        reasons.update(score.missing for of_group in scores for score in of_group if score.is_missing)
+    return Scored(found, reasons)
 
 
-def step_scores(reward: Reward, benchmark: StepBenchmark, *, progress: Progress | None = None) -> list[np.ndarray]:
-    """Scores of each solution's steps; all NaN where missing.
+def step_scores(reward: Reward, benchmark: StepBenchmark, *, progress: Progress | None = None) -> Scored:
+    """Scores of each solution's steps; all NaN where one is missing.
 
     Raises: DataError: a column that the benchmark does not hold; InputError: the reward does not score steps.
     """
     if isinstance(reward, ColumnReward):
         _require_column(reward.column, benchmark)
-        nothing = (math.nan,)
-        return [np.array(item.columns.get(reward.column, nothing * len(item.steps)), float) for item in benchmark.items]
+        return _of_column(reward.column, [(item.columns, len(item.steps)) for item in benchmark.items])
     scorer = step_scorer(reward)
-    found = []
+    found: list[np.ndarray] = []
+    reasons: Counter[str] = Counter()
     for number, item in enumerate(benchmark.items):
         if progress and number % GROUPS_PER_CALL == 0:
             progress(f"scoring {benchmark.name}", number, len(benchmark.items), reward.name)
-        found.append(_steps_of(scorer, item.prompt, item.steps))
-    return found
+        score, reason = _steps_of(scorer, item.prompt, item.steps)
+        found.append(score)
+        reasons.update([reason] if reason else [])
+    return Scored(found, reasons)
 
 
 def step_scorer(reward: Reward) -> StepScorer:
@@ -131,14 +143,22 @@ def step_scorer(reward: Reward) -> StepScorer:
     )
 
 
-def _steps_of(scorer: StepScorer, prompt: str, steps: Sequence[str]) -> np.ndarray:
-    """Missing where the scorer raises, or gives another number of scores, or one that is not finite."""
+def _of_column(name: str, rows: Sequence[tuple[Mapping[str, tuple[float, ...]], int]]) -> Scored:
+    scores = [np.array(columns.get(name, (math.nan,) * size), dtype=float) for columns, size in rows]
+    lost = sum(int((~np.isfinite(score)).sum()) for score in scores)
+    return Scored(scores, Counter({f"column {name} holds no number": lost} if lost else {}))
+
+
+def _steps_of(scorer: StepScorer, prompt: str, steps: Sequence[str]) -> tuple[np.ndarray, str]:
+    """Missing, with the reason, where the scorer raises, gives another number of scores, or one that is not finite."""
     nothing = np.full(len(steps), math.nan)
     try:
         given = np.asarray(list(scorer(prompt, list(steps))), dtype=float)
-    except Exception:  # the user's code may raise anything; the other solutions must survive it
-        return nothing
-    return given if given.shape == nothing.shape and np.isfinite(given).all() else nothing
+    except Exception as error:  # the user's code may raise anything; the other solutions must survive it
+        return nothing, f"raised {type(error).__name__}: {error}"
+    if given.shape != nothing.shape:
+        return nothing, "gave another number of scores than steps"
+    return (given, "") if np.isfinite(given).all() else (nothing, "gave a score that is not finite")
 
 
 def _require_column(name: str, benchmark: Benchmark | StepBenchmark) -> None:

@@ -27,7 +27,7 @@ class PairedNumber:
 
     Attributes:
         gap: left less right, paired, on the comparisons that both scored.
-        only_left, only_right: comparisons in which one does better than the other.
+        only_left, only_right: comparisons in which one does better than the other; None where the number is no mean.
         p_value: of the exact paired test (McNemar's where each prompt holds one comparison), prompts kept whole.
         p_adjusted: over all subsets (Holm); of an overall number, the p-value itself.
     """
@@ -35,8 +35,8 @@ class PairedNumber:
     aggregate: Aggregate
     gap: Interval
     n: int
-    only_left: int
-    only_right: int
+    only_left: int | None
+    only_right: int | None
     p_value: float
     p_adjusted: float
 
@@ -140,8 +140,8 @@ def rank(
 
 def compare_steps(
     benchmark: StepBenchmark, left: StepOutcomes, right: StepOutcomes, *, rng: np.random.Generator, resamples: int
-) -> tuple[Interval, float, int]:
-    """Left less right in the headline of a step benchmark, its p-value by swaps of problems, and how many."""
+) -> PairedNumber:
+    """Left less right in the headline of a step benchmark, with a p-value by swaps of whole problems."""
     statistic, columns = headline_statistic(benchmark)
     use = np.isfinite(left.total_PC).all(axis=1) & np.isfinite(right.total_PC).all(axis=1)
     cluster = np.array([item.cluster for item in benchmark.items])[use]
@@ -154,7 +154,8 @@ def compare_steps(
         resamples=resamples,
     )
     p = swap_test(sides[0], sides[1], statistic, rng=rng) if gap.n_clusters >= 2 else float("nan")
-    return gap, p, int(use.sum())
+    headline = Aggregate(name="score", level="overall", weights={})
+    return PairedNumber(headline, gap, int(use.sum()), None, None, p, p)
 
 
 def rank_steps(

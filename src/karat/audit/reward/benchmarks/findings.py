@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from karat.audit.reward.benchmarks.compare import ALPHA, PairedNumber, Ranked
@@ -18,6 +20,7 @@ STYLE_THAT_MATTERS = 0.1
 """Accuracy lost from RM-Bench's easy cells to its hard ones."""
 MISSING_LIMIT = 0.01
 MOST_NAMED = 5
+MOST_REASONS = 20
 
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "RW601": (
@@ -50,8 +53,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "RW604": (
         "Compared with another reward",
         "The difference of the two scores on the items that both scored, paired by prompt, and an exact paired test: "
-        "McNemar's where each prompt holds one comparison, else all sign changes of whole prompts. Leads on single "
-        "subsets are named at 5 % over all subsets (Holm).",
+        "McNemar's where each prompt holds one comparison, else all sign changes of whole prompts. The verdict follows "
+        "the test, which near 5 % may differ from the interval. Leads on single subsets are named at 5 % over all "
+        "subsets (Holm).",
         "ok: the first is surely better. problem: the second is. unclear: they cannot be told apart.",
         "problem: take the other reward, unless the subsets that matter to you say otherwise. unclear: do not call "
         "either the better one; the action says what difference these items can show.",
@@ -65,6 +69,13 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "problem: the table names those that are. unclear: these items do not order the rewards.",
     ),
 }  # fmt: skip
+
+
+def _advice(code: str, verdict: Verdict) -> str:
+    """What the explanation says to do for a verdict; empty where it says nothing."""
+    text = EXPLANATIONS[code][3]
+    found = re.search(rf"{verdict}: (.*?)(?= (?:problem|unclear): |$)", text)
+    return f"{found[1][:1].upper()}{found[1][1:]}" if found else ""
 
 
 def score_finding(
@@ -82,7 +93,7 @@ def score_finding(
         verdict = "problem"
     told = ", ".join(f"{each} {value:.3f}" for each, value in number.blind.items() if value == value)
     extra = f"; {rule} by {gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if rule and number.n else ""
-    action = EXPLANATIONS["RW601"][3]
+    action = _advice("RW601", verdict)
     if number.n == 0:
         action = "Nothing was scored: see the reasons in the table of missing scores, or name another reward."
     elif not few_missing:
@@ -92,7 +103,7 @@ def score_finding(
         )
     return Finding(
         code="RW601",
-        title=f"Score on {name}",
+        title=f"{name}: score",
         verdict=verdict,
         effect=interval.estimate,
         low=interval.low,
@@ -115,7 +126,7 @@ def style_finding(name: str, gap: Interval, n: int, hard: float, *, gold: str) -
         verdict = "ok"
     return Finding(
         code="RW602",
-        title=f"Style outweighs substance: {name}",
+        title=f"{name}: style",
         verdict=verdict,
         effect=gap.estimate,
         low=gap.low,
@@ -124,7 +135,7 @@ def style_finding(name: str, gap: Interval, n: int, hard: float, *, gold: str) -
         n_used=n,
         gold=gold,
         baseline=f"accuracy where the wrong response has the fancier style: {hard:.3f}",
-        action="" if verdict == "ok" else EXPLANATIONS["RW602"][3],
+        action=_advice("RW602", verdict),
     )
 
 
@@ -141,10 +152,10 @@ def chance_finding(name: str, subsets: Sequence[tuple[Number, Interval]], *, gol
     chance = worst.blind["chance"]
     verdict: Verdict = "problem" if below else "ok" if len(above) == len(subsets) else "unclear"
     named = ", ".join(f"{n.aggregate.name} {n.interval.estimate:.3f}" for n in below[:MOST_NAMED])
-    action = EXPLANATIONS["RW603"][3]
+    action = _advice("RW603", verdict)
     return Finding(
         code="RW603",
-        title=f"Worse than chance on a subset: {name}",
+        title=f"{name}: subset below chance",
         verdict=verdict,
         effect=worst.interval.estimate - chance,
         low=wide.low - chance,
@@ -154,35 +165,22 @@ def chance_finding(name: str, subsets: Sequence[tuple[Number, Interval]], *, gol
         n_missing=worst.n_missing,
         gold=gold,
         baseline=f"lowest of {len(subsets)} subsets: {worst.aggregate.name or '(none)'}, chance {chance:.3f}",
-        action="" if verdict == "ok" else f"Below chance: {named}. {action}" if below else action,
+        action=f"Below chance: {named}. {action}" if below else action,
     )
 
 
-def compared_finding(name: str, other: str, head: PairedNumber, leads: tuple[str, ...], *, gold: str) -> Finding:
+def compared_finding(name: str, other: str, pair: PairedNumber, leads: tuple[str, ...], *, gold: str) -> Finding:
     """RW604 of a pair of rewards on one benchmark."""
-    return gap_finding(name, other, head.gap, head.p_adjusted, head.n, (head.only_left, head.only_right), leads, gold)
-
-
-def gap_finding(
-    name: str,
-    other: str,
-    gap: Interval,
-    p: float,
-    n: int,
-    discordant: tuple[int, int] | None,
-    leads: tuple[str, ...],
-    gold: str,
-) -> Finding:
-    """RW604 from its numbers."""
+    gap, p, n = pair.gap, pair.p_adjusted, pair.n
     verdict: Verdict = "unclear"
     if n == 0:
         verdict = "not checked"
     elif p <= ALPHA:
         verdict = "ok" if gap.estimate > 0 else "problem"
     told = f"p {p:.2g}" if p == p else "p undefined"
-    if discordant is not None:
-        told += f"; better on {discordant[0]} comparisons, worse on {discordant[1]}"
-    action = EXPLANATIONS["RW604"][3]
+    if pair.only_left is not None:
+        told += f"; better on {pair.only_left} comparisons, worse on {pair.only_right}"
+    action = _advice("RW604", verdict)
     half = (gap.high - gap.low) / 2
     if verdict == "unclear" and math.isfinite(half):
         action = f"These items can show a difference of about {1.43 * half:.3f} (four times in five). {action}"
@@ -190,7 +188,7 @@ def gap_finding(
         action = "The two rewards have no scored item in common."
     return Finding(
         code="RW604",
-        title=f"Compared with {other}: {name}",
+        title=f"{name}: against {other}",
         verdict=verdict,
         effect=gap.estimate,
         low=gap.low,
@@ -217,7 +215,7 @@ def rank_finding(name: str, mine: str, ranked: Sequence[Ranked], *, gold: str) -
     place = 1 + sum(each.score.estimate > me.score.estimate for each in ranked)
     return Finding(
         code="RW605",
-        title=f"Rank among {len(ranked)} rewards: {name}",
+        title=f"{name}: rank of {len(ranked)}",
         verdict=verdict,
         effect=float(place),
         low=float(me.rank_low),
@@ -227,7 +225,7 @@ def rank_finding(name: str, mine: str, ranked: Sequence[Ranked], *, gold: str) -
         n_missing=me.n_missing,
         gold=gold,
         baseline=f"not told from the best: {', '.join(best[:MOST_NAMED])}{more}",
-        action="" if verdict == "ok" else EXPLANATIONS["RW605"][3],
+        action=_advice("RW605", verdict),
     )
 
 
@@ -343,6 +341,14 @@ def rank_table(key: str, name: str, part: str, ranked: Sequence[Ranked]) -> Tabl
     )
     note = "Ranks: simultaneous 95 % intervals from exact paired tests of all pairs (Holm). Score intervals are single."
     return Table(f"benchmark_{key}_ranks", f"{name}, {part}: ranks", columns, rows, note)
+
+
+def missing_table(key: str, name: str, reasons: Counter[str]) -> tuple[Table, ...]:
+    """Why scores are missing, the most frequent reasons first; none where none is."""
+    if not reasons:
+        return ()
+    rows = tuple(reasons.most_common(MOST_REASONS))
+    return (Table(f"benchmark_{key}_missing", f"{name}: why scores are missing", ("reason", "count"), rows),)
 
 
 def _sentence(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ CATEGORIES = {
     "livecodebench": "coding",
 }
 """Beginning of the source to category."""
+_DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 FORMULA = "score = accuracy over all pairs (micro, official); macro = mean of the categories' accuracies"
 
 
@@ -91,7 +93,7 @@ def _benchmark(part: Part, scores: Mapping[str, Mapping[str, tuple[float, float]
     notes = (f"{odd} rows without a label A>B or B>A were left out",) if odd else ()
     return Benchmark(
         kind="judgebench",
-        name=f"JudgeBench ({part.name.rpartition('response_model=')[2]})",
+        name=f"JudgeBench {_DATE.sub('', part.name.rpartition('response_model=')[2])}",
         items=tuple(items),
         aggregates=(
             pooled("score (micro, official)", "overall", subsets),

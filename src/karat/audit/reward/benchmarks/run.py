@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -82,7 +83,7 @@ def audit_benchmarks(
         for benchmark in found:
             key = _key(benchmark.name, taken)
             part: Callable[..., Result] = _steps if isinstance(benchmark, StepBenchmark) else _responses
-            results.append(attempt(COMMAND, "RW601", f"Score on {benchmark.name}", partial(part, benchmark, key, run)))
+            results.append(attempt(COMMAND, "RW601", f"{benchmark.name}: score", partial(part, benchmark, key, run)))
     return Result(
         COMMAND,
         findings=tuple(finding for result in results for finding in result.findings),
@@ -92,7 +93,7 @@ def audit_benchmarks(
 
 
 def _not_checked(spec: str, reason: str) -> Result:
-    return Result(COMMAND, findings=(Finding("RW601", f"Score on {spec}", "not checked", action=reason),))
+    return Result(COMMAND, findings=(Finding("RW601", f"{spec}: score", "not checked", action=reason),))
 
 
 def _key(name: str, taken: set[str]) -> str:
@@ -108,7 +109,7 @@ def _key(name: str, taken: set[str]) -> str:
 # ------------------------------------------------------------------------------------------------------------ responses
 def _responses(benchmark: Benchmark, key: str, run: _Run) -> Result:
     layout = layout_of(benchmark)
-    mine = _outcomes(run.reward, benchmark, layout, run)
+    mine, reasons = _outcomes(run.reward, benchmark, layout, run)
     blind = blind_outcomes(benchmark, layout, run.rng)
     numbers = [
         number_of(aggregate, layout, mine, blind, rng=run.rng, resamples=run.config.resamples)
@@ -121,11 +122,14 @@ def _responses(benchmark: Benchmark, key: str, run: _Run) -> Result:
         *_style(benchmark, layout, mine, numbers, run),
         *_below_chance(benchmark, layout, mine, numbers, run),
     ]
-    tables = [state.number_table(key, benchmark, run.reward.name, numbers)]
+    tables = [
+        state.number_table(key, benchmark, run.reward.name, numbers),
+        *state.missing_table(key, benchmark.name, reasons),
+    ]
     values = _values(key, head.interval, head.n, head.n_missing, head.blind)
     rivals = run.rivals(benchmark)
     if rivals:
-        theirs = [_outcomes(rival, benchmark, layout, run) for rival in rivals]
+        theirs = [_outcomes(rival, benchmark, layout, run)[0] for rival in rivals]
         more, more_tables, more_values = _compared(
             benchmark, key, layout, mine, list(zip(rivals, theirs, strict=True)), run
         )
@@ -133,9 +137,9 @@ def _responses(benchmark: Benchmark, key: str, run: _Run) -> Result:
     return Result(COMMAND, findings=tuple(found), tables=tuple(tables), values=values)
 
 
-def _outcomes(reward: Reward, benchmark: Benchmark, layout: Layout, run: _Run) -> Outcomes:
-    scores = item_scores(reward, benchmark, progress=run.progress)
-    return outcomes_of(layout, benchmark.items, scores, tie_tol=run.config.tie_tol)
+def _outcomes(reward: Reward, benchmark: Benchmark, layout: Layout, run: _Run) -> tuple[Outcomes, Counter[str]]:
+    found = item_scores(reward, benchmark, progress=run.progress)
+    return outcomes_of(layout, benchmark.items, found.scores, tie_tol=run.config.tie_tol), found.reasons
 
 
 def _gain(head: Number, layout: Layout, mine: Outcomes, blind: dict[str, Outcomes], run: _Run) -> tuple[str, Interval]:
@@ -234,15 +238,15 @@ def _leads(numbers: Sequence[PairedNumber], mine: str, other: str) -> tuple[str,
 # ---------------------------------------------------------------------------------------------------------------- steps
 def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
     threshold, resamples = run.config.step_threshold, run.config.resamples
-    scores = step_scores(run.reward, benchmark, progress=run.progress)
-    mine = step_outcomes(benchmark, scores, threshold=threshold, seed=run.config.seed)
+    scored = step_scores(run.reward, benchmark, progress=run.progress)
+    mine = step_outcomes(benchmark, scored.scores, threshold=threshold, seed=run.config.seed)
     blind = blind_step_outcomes(benchmark, threshold=threshold, seed=run.config.seed)
     numbers = step_numbers(benchmark, mine, blind, rng=run.rng, resamples=resamples)
     head = numbers[0]
     known = {rule: value for rule, value in head.blind.items() if value == value}
     rule = max(known, key=lambda name: known[name]) if known and head.n else ""
     if rule in blind:
-        gain = compare_steps(benchmark, mine, blind[rule], rng=run.rng, resamples=resamples)[0]
+        gain = compare_steps(benchmark, mine, blind[rule], rng=run.rng, resamples=resamples).gap
     else:  # chance is a number, not a rule with outcomes
         base = known.get(rule, float("nan"))
         gain = replace(
@@ -256,7 +260,10 @@ def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
             benchmark.name, head, gain, f"above {rule}" if rule else "", gold=GOLD, n_missing=head.n_missing
         )
     ]
-    tables = [state.step_table(key, benchmark, run.reward.name, numbers, mine.thresholds, mine.tuning)]
+    tables = [
+        state.step_table(key, benchmark, run.reward.name, numbers, mine.thresholds, mine.tuning),
+        *state.missing_table(key, benchmark.name, scored.reasons),
+    ]
     values = _values(key, head.interval, head.n, head.n_missing, head.blind)
     rivals = run.rivals(benchmark)
     if rivals:
@@ -270,13 +277,15 @@ def _compared_steps(
 ) -> tuple[list[Finding], list[Table], dict[str, object]]:
     config, name = run.config, benchmark.name
     theirs = [
-        step_outcomes(benchmark, step_scores(rival, benchmark), threshold=config.step_threshold, seed=config.seed)
+        step_outcomes(
+            benchmark, step_scores(rival, benchmark).scores, threshold=config.step_threshold, seed=config.seed
+        )
         for rival in rivals
     ]
     if len(rivals) == 1:
-        gap, p, n = compare_steps(benchmark, mine, theirs[0], rng=run.rng, resamples=config.resamples)
-        finding = state.gap_finding(name, rivals[0].name, gap, p, n, None, (), GOLD)
-        return [finding], [], {f"benchmark_{key}_gap": gap.estimate, f"benchmark_{key}_gap_p": p}
+        pair = compare_steps(benchmark, mine, theirs[0], rng=run.rng, resamples=config.resamples)
+        finding = state.compared_finding(name, rivals[0].name, pair, (), gold=GOLD)
+        return [finding], [], {f"benchmark_{key}_gap": pair.gap.estimate, f"benchmark_{key}_gap_p": pair.p_value}
     outcomes = [mine, *theirs]
     scores = [
         step_numbers(benchmark, each, {}, rng=run.rng, resamples=config.resamples)[0].interval for each in outcomes

@@ -273,7 +273,7 @@ def interval_of(
     estimate = mean_of(aggregate, layout, value_P)
     if not np.isfinite(estimate):
         return UNDEFINED
-    found = _bootstrap(aggregate, layout, value_P, use, rng=rng, resamples=resamples, level=level)
+    found = _bootstrap(aggregate, layout, value_P, rng=rng, resamples=resamples, level=level)
     low, high = found.low, found.high
     if found.method == "no variation" and is_share:
         ends = [
@@ -305,22 +305,21 @@ def difference_of(
         return paired_difference(left_P[use], right_P[use], layout.cluster_P[use], rng=rng)
     if not np.isfinite(mean_of(aggregate, layout, gap_P)):
         return UNDEFINED
-    return _bootstrap(aggregate, layout, gap_P, use, rng=rng, resamples=resamples, level=0.95)
+    return _bootstrap(aggregate, layout, gap_P, rng=rng, resamples=resamples, level=0.95)
 
 
 def _bootstrap(
     aggregate: Aggregate,
     layout: Layout,
     value_P: np.ndarray,
-    use: np.ndarray,
     *,
     rng: np.random.Generator,
     resamples: int,
     level: float,
 ) -> Interval:
-    n_cells = len(layout.cells)
+    n_cells, use = len(layout.cells), layout.members(aggregate) & np.isfinite(value_P)
     if not aggregate.pooled and _fewest_prompts(aggregate, layout, use) < 2:
-        estimate = mean_of(aggregate, layout, np.where(use, value_P, np.nan))
+        estimate = mean_of(aggregate, layout, value_P)
         return Interval(estimate, float("nan"), float("nan"), np.unique(layout.cluster_P[use]).size, "undefined")
     columns = np.zeros((int(use.sum()), 2 * n_cells))
     rows = np.arange(len(columns))
