@@ -16,6 +16,8 @@ from karat.types import Result
 
 def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
+    from karat.audit.data import content_findings as content
+    from karat.audit.data import coverage_findings as coverage
     from karat.audit.data import noise_findings as noise
     from karat.audit.data import structure_findings as structure
     from karat.audit.reward import attack_findings as attack
@@ -57,6 +59,8 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **benchmarks.EXPLANATIONS,
         **selftest.EXPLANATIONS,
         **structure.EXPLANATIONS,
+        **content.EXPLANATIONS,
+        **coverage.EXPLANATIONS,
         **noise.EXPLANATIONS,
     }
 

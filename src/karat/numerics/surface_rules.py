@@ -1,8 +1,9 @@
 """What single rules that read nothing score on preference pairs, and an exact test of each.
 
 A rule is "the side with more of a feature is preferred", or with less of it. Which of the two is decided by the other
-folds (never by the pairs that are judged), so that a feature without any relation scores one half and no more. A pair
-whose sides do not differ in the feature counts one half.
+folds (never by the pairs that are judged), so that a feature without any relation scores one half on average, and no
+more. (It may well score less: where both directions are equally often right, the other folds lean to the wrong one.)
+A pair whose sides do not differ in the feature counts one half.
 
 Axes: P pairs, F features, G prompts, K folds.
 
@@ -33,9 +34,10 @@ class RuleScore:
 
     Attributes:
         accuracy: of the rule, over all pairs, with a tie one half; direction from the other folds.
-        agreement: the same over the pairs whose sides differ in the feature.
+        agreement: share of the pairs whose sides differ in it that prefer its commoner direction. The interval is that
+            of the share that prefers more, turned where that is the rarer one: it holds whichever was turned.
         n_differ: those pairs.
-        more: share of them whose preferred side has more of the feature; NaN without any. Not cross-fitted.
+        more: share of them whose preferred side has more of the feature; NaN without any.
         p_value: that the feature has no relation to the preference (see `sign_flip_p`); NaN without any.
     """
 
@@ -134,13 +136,15 @@ def rule_scores(
         sign_P = np.sign(column_P)
         differs = sign_P != 0
         n_differ = int(differs.sum())
+        more = float((sign_P > 0).sum()) / n_differ if n_differ else math.nan
+        along_P = (sign_P[differs] > 0) == (more >= 0.5)
         total_G = np.bincount(code_P, weights=sign_P, minlength=n_clusters) if n_differ else np.zeros(0)
         scores.append(
             RuleScore(
                 accuracy=clustered_proportion(outcome_P, code_P, level=level),
-                agreement=clustered_proportion(outcome_P[differs], code_P[differs], level=level),
+                agreement=clustered_proportion(along_P, code_P[differs], level=level),
                 n_differ=n_differ,
-                more=float((sign_P > 0).sum()) / n_differ if n_differ else math.nan,
+                more=more,
                 p_value=sign_flip_p(total_G),
             )
         )

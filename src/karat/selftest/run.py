@@ -9,6 +9,8 @@ from typing import Any
 from karat.selftest import (
     audit_attack,
     audit_benchmarks,
+    audit_content,
+    audit_coverage,
     audit_structure,
     capability,
     curves,
@@ -39,6 +41,8 @@ TITLES = {
     **rl.TITLES,
     **transfer.TITLES,
     **audit_structure.TITLES,
+    **audit_content.TITLES,
+    **audit_coverage.TITLES,
     **audit_benchmarks.TITLES,
     **audit_attack.TITLES,
 }
@@ -66,6 +70,8 @@ def selftest(
         *rl.rl_rows(replications, config.seed, progress),
         *transfer.transfer_rows(replications, config.seed, progress),
         *audit_structure.structure_rows(replications, config.seed, progress),
+        *audit_content.content_rows(replications, config.seed, progress),
+        *audit_coverage.coverage_rows(replications, config.seed, progress),
         *audit_benchmarks.benchmark_rows(replications, config.seed, progress),
         *audit_attack.attack_rows(replications, config.seed, progress),
     ]

@@ -72,13 +72,17 @@ def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress:
         results.append(attempt(COMMAND, "DA301", "Labels that are probably wrong", label_part))
         noise = found[0] if found else None
     if "coverage" in parts:
-        results.append(_coverage(sample, out, config, progress))
+        results.append(_coverage(sample, noise, out, config, progress))
     if config.fixes and out is not None:
         from karat.audit.data.repair import repair
 
-        results.append(
-            repair(source, table, flags, noise, out=out, config=config, rng=_rng(config, 4), progress=progress)
-        )
+        folder = out
+
+        def repair_part() -> Result:
+            rng = _rng(config, 4)
+            return repair(source, table, flags, noise, out=folder, config=config, rng=rng, progress=progress)
+
+        results.append(attempt(COMMAND, "DA601", "The repair trains a better reward", repair_part))
     account = Result(COMMAND, tables=tuple(map(account_table, table.accounts)))
     counts = Result(COMMAND, values={"n_pairs": len(table), "n_sampled": len(sample)})
     return merge(
@@ -96,12 +100,18 @@ def _content(table: PairTable, config: AuditDataConfig, progress: Progress | Non
 
 
 def _coverage(
-    sample: tuple[PreferencePair, ...], out: Path | None, config: AuditDataConfig, progress: Progress | None
+    sample: tuple[PreferencePair, ...],
+    noise: Any,
+    out: Path | None,
+    config: AuditDataConfig,
+    progress: Progress | None,
 ) -> Result:
-    from karat.audit.data.coverage import audit_coverage
+    from karat.audit.data.coverage import audit_coverage, spread_by_prompt
 
     def part() -> Result:
-        return audit_coverage(sample, out=out, config=config, rng=_rng(config, 3), progress=progress)
+        return audit_coverage(
+            sample, out=out, config=config, rng=_rng(config, 3), spread=spread_by_prompt(noise), progress=progress
+        )
 
     return attempt(COMMAND, "DA401", "Topics of the prompts", part)
 
