@@ -2,8 +2,8 @@
 
 Pairs of hh-rlhf harmless-base with short prompts. To 70 % of the chosen and 30 % of the rejected responses of the
 training pairs a phrase is added that says nothing, without regard to the prompt: a reward can score 0.58 by it alone.
-The default model's top layer and head are trained with and without each option, same seed, same number of steps; the
-held-out pairs are other prompts, without the phrase.
+The first eight layers of the default model, the upper two and the head trained, with and without each option, same seed
+and same number of steps; the held-out pairs are other prompts, without the phrase.
 
     artefact    change of the score by the phrase, on held-out chosen responses, in SDs of the reward's margin there
     filler      the same by a sentence that no training pair has (`karat.data.edits`)
@@ -12,7 +12,7 @@ held-out pairs are other prompts, without the phrase.
     length      correlation of the margin with the difference in log length, on held-out pairs
     accuracy    on the held-out pairs
 
-    python benchmarks/audit_fixes.py --log fixes.jsonl      about 2 minutes for each setting and seed on two cores
+    python benchmarks/audit_fixes.py --log fixes.jsonl      about a minute for each setting and seed on one core
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import karat
 from common import hh_file, write_results
@@ -33,15 +35,20 @@ from karat.data import read_pairs, split_pairs
 from karat.data.edits import edited, reworded, with_bold, with_filler, with_heading
 from karat.numerics.intervals import paired_difference
 from karat.rewards import Group, load_reward
+from karat.rewards.backbone import without_frozen_layers
 from karat.rewards.groups import last_text
-from karat.types import PreferencePair
+from karat.rewards.model import RewardModel, resolve_model
+from karat.rewards.tree import pack_trees
+from karat.train.trunk_cache import trunk_cache
+from karat.types import TOKENS_PER_PACK, PreferencePair
 
 PHRASE = " This matters to all of us, indeed."
 CHOSEN_SHARE, REJECTED_SHARE = 0.7, 0.3
-LONGEST = 420
+LONGEST = 320
 """Characters of prompt and of either response: short pairs, so that a setting costs minutes."""
-TRAIN, HELD = 320, 160
-BASE: dict[str, Any] = {"freeze_below": 29, "lr": 3e-4, "pairs_per_step": 16, "max_steps": 40, "save_steps": 10_000}
+TRAIN, HELD, EDITED = 240, 160, 60
+LAYERS, FROZEN = 8, 6
+BASE: dict[str, Any] = {"freeze_below": FROZEN, "lr": 3e-4, "pairs_per_step": 16, "max_steps": 45, "save_steps": 9999}
 SETTINGS: dict[str, dict[str, Any]] = {
     "clean": {},
     "base": {},
@@ -76,17 +83,41 @@ def planted(pairs: Sequence[PreferencePair], seed: int) -> list[PreferencePair]:
     ]
 
 
+def small_backbone(folder: Path) -> str:
+    """The default model's embedding and first layers, as a model folder."""
+    source = resolve_model("default")
+    model = AutoModelForCausalLM.from_pretrained(source)
+    model.model.layers = model.model.layers[:LAYERS]
+    model.config.num_hidden_layers = LAYERS
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+    return str(folder)
+
+
+@torch.no_grad()
+def cached_scores(reward: RewardModel, groups: Sequence[Group]) -> list[list[float]]:
+    """Scores over the activations of the frozen layers, which all settings of a seed share."""
+    trees = [encoded.tree for encoded in reward.encoder.encode_many(groups)]
+    cache = trunk_cache(reward.net, trees, layer=FROZEN, tokens_per_pack=TOKENS_PER_PACK)
+    rows = []
+    with without_frozen_layers(reward.net, FROZEN):
+        for at, tree in enumerate(trees):
+            rows.append((reward.net(pack_trees([tree], [cache[at]])) @ reward.net.combine_H).tolist())
+    return rows
+
+
 def measure(folder: str, held: Sequence[PreferencePair]) -> dict[str, Any]:
     """Scores of held-out responses and of their edits, every group one tree."""
-    reward = load_reward(folder)
+    reward = RewardModel.load(folder)
     edits = {"artefact": lambda text: text + PHRASE, "filler": with_filler, "heading": with_heading, "bold": with_bold}
     edits["reworded"] = reworded
     groups, places = [], []
-    for pair in held:
-        others = {name: found for name, edit in edits.items() if (found := edited(pair.chosen, edit)) is not None}
+    for number, pair in enumerate(held):
+        tried = edits.items() if number < EDITED else ()
+        others = {name: found for name, edit in tried if (found := edited(pair.chosen, edit)) is not None}
         groups.append(Group(pair.prompt, (pair.chosen, pair.rejected, *others.values())))
         places.append(list(others))
-    scores = [[score.value for score in row] for row in reward.score(groups)]
+    scores = cached_scores(reward, groups)
     margin_P = np.array([row[0] - row[1] for row in scores])
     change: dict[str, list[float]] = {name: [] for name in edits}
     for row, names in zip(scores, places, strict=True):
@@ -103,12 +134,12 @@ def measure(folder: str, held: Sequence[PreferencePair]) -> dict[str, Any]:
     }
 
 
-def run(name: str, seed: int) -> dict[str, Any]:
+def run(name: str, seed: int, model: str) -> dict[str, Any]:
     train, held = pairs_of(seed)
     data = train if name == "clean" else planted(train, seed)
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "rm")
-        result = karat.train(data, out=out, test_fraction=0, seed=seed, **BASE, **SETTINGS[name])
+        result = karat.train(data, out=out, model=model, test_fraction=0, seed=seed, **BASE, **SETTINGS[name])
         found = measure(out, held)
         found |= calibrated(out, folder, train, held, seed) if name == "base" else {}
     return {"name": name, "seed": seed, "tokens": result.values["train_tokens"], **found}
@@ -128,7 +159,7 @@ def calibrated(
         for pair in others
         if pair.prompt_id not in used
         and max(len(last_text(text)) for text in (pair.prompt, pair.chosen, pair.rejected)) <= LONGEST
-    ][:240]
+    ][:200]
     result = calibrate_reward(
         load_reward(reward), short, config=AuditRewardConfig(fix="length", seed=seed), out=Path(folder),
         rng=np.random.default_rng(seed),
@@ -172,12 +203,14 @@ def main() -> None:
     lines = arguments.log.read_text("utf-8").splitlines() if arguments.log.exists() else []
     runs = [json.loads(line) for line in lines]
     done = {(run["name"], run["seed"]) for run in runs}
-    for seed in range(arguments.seeds):
-        for name in SETTINGS if arguments.only is None else arguments.only:
-            if (name, seed) not in done:
-                runs.append(run(name, seed))
-                with arguments.log.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(runs[-1]) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        model = small_backbone(Path(folder))
+        for seed in range(arguments.seeds):
+            for name in SETTINGS if arguments.only is None else arguments.only:
+                if (name, seed) not in done:
+                    runs.append(run(name, seed, model))
+                    with arguments.log.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(runs[-1]) + "\n")
     calibrations = [{"seed": r["seed"], **{k: v for k, v in r.items() if k.startswith("cal")}} for r in runs]
     facts = {
         "base": json.dumps(BASE), "training pairs": TRAIN, "held-out pairs": HELD,

@@ -21,8 +21,8 @@ from karat.numerics.equal_kl import best_of_n_path
 from karat.numerics.mitigation_rules import RuleInputs, fit_rule, rule_scores
 from karat.numerics.rule_names import RuleSettings
 from karat.rewards import Group, load_reward
+from karat.rewards.mitigated import from_anywhere
 from karat.stress.config import StressConfig
-from karat.stress.export import _from_anywhere
 from karat.stress.mitigation_findings import mitigation_finding
 from karat.stress.mitigations import (
     compare_mitigations,
@@ -330,10 +330,10 @@ def test_folders_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert _from_anywhere("a") == str(tmp_path / "a")
-    assert _from_anywhere("average:a, b") == f"average:{tmp_path / 'a'},{tmp_path / 'b'}"
-    assert _from_anywhere("ensemble:builtin:longer,b") == f"ensemble:builtin:longer,{tmp_path / 'b'}"
-    assert _from_anywhere("hub/name") == "hub/name"
+    assert from_anywhere("a") == str(tmp_path / "a")
+    assert from_anywhere("average:a, b") == f"average:{tmp_path / 'a'},{tmp_path / 'b'}"
+    assert from_anywhere("ensemble:builtin:longer,b") == f"ensemble:builtin:longer,{tmp_path / 'b'}"
+    assert from_anywhere("hub/name") == "hub/name"
 
 
 def test_an_export_needs_a_folder() -> None:

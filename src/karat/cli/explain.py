@@ -21,6 +21,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.audit.data import noise_findings as noise
     from karat.audit.data import structure_findings as structure
     from karat.audit.reward import attack_findings as attack
+    from karat.audit.reward import calibrate_findings as calibration
     from karat.audit.reward import predict_findings as predict
     from karat.audit.reward import probe_findings as probes
     from karat.audit.reward import sanity_findings as sanity
@@ -55,6 +56,7 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **probes.EXPLANATIONS,
         **sophistry.EXPLANATIONS,
         **attack.EXPLANATIONS,
+        **calibration.EXPLANATIONS,
         **predict.EXPLANATIONS,
         **benchmarks.EXPLANATIONS,
         **selftest.EXPLANATIONS,

@@ -18,7 +18,8 @@ import numpy as np
 from karat.errors import InputError
 from karat.numerics import mitigations as formulas
 from karat.numerics.length_trend import LengthTrend, fit_length_trend
-from karat.numerics.rule_names import CENTRED, OF_SEVERAL, RULES, Centre, RuleSettings
+from karat.numerics.rule_names import CENTRED, FROM_LABELS, OF_SEVERAL, RULES, Centre, RuleSettings
+from karat.numerics.style_trend import StyleTrend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class RuleInputs:
         place_R: prompt of each response, 0 .. P-1.
         reference_PMK: members' scores of each prompt's references; None where no rule asks for them.
         similarity_R: mean similarity to the references; None likewise.
+        style_RF: counts of the features of the rule's style trend; None where it has none.
     """
 
     member_RM: np.ndarray
@@ -38,6 +40,7 @@ class RuleInputs:
     place_R: np.ndarray
     reference_PMK: np.ndarray | None = None
     similarity_R: np.ndarray | None = None
+    style_RF: np.ndarray | None = None
 
     def take(self, index: np.ndarray) -> RuleInputs:
         """Some of the responses."""
@@ -47,6 +50,7 @@ class RuleInputs:
             place_R=self.place_R[index],
             reference_PMK=self.reference_PMK,
             similarity_R=None if self.similarity_R is None else self.similarity_R[index],
+            style_RF=None if self.style_RF is None else self.style_RF[index],
         )
 
 
@@ -55,12 +59,12 @@ class FittedRule:
     """A rule with its numbers: all that scoring needs.
 
     Attributes:
-        rule: its name in RULES.
+        rule: its name in RULES or FROM_LABELS.
         centre: "prompt" where the members are less the mean of the prompt's references; else less centre_M.
         centre_M, scale_M: means and standard deviations within prompts of the members that the rule uses.
         temperature: of variance and kl-dro.
-        cap: of clip, proxy SDs above the centre; trend: of the length rules; similarity_weight: proxy SDs for a
-            similarity of 1.
+        cap: of clip, proxy SDs above the centre; trend: of the length rules and of calibrated; style: of calibrated;
+            similarity_weight: proxy SDs for a similarity of 1.
     """
 
     rule: str
@@ -71,6 +75,7 @@ class FittedRule:
     cap: float = float("inf")
     trend: LengthTrend | None = None
     similarity_weight: float = 0.0
+    style: StyleTrend | None = None
 
     @property
     def needs_references(self) -> bool:
@@ -83,7 +88,7 @@ def members_of(rule: str, n_members: int) -> int:
 
     Raises: InputError: no such rule, or too few members for it.
     """
-    if rule not in RULES:
+    if rule not in RULES and rule not in FROM_LABELS:
         raise InputError(f"no rule {rule!r}; there are: {', '.join(RULES)}.")
     if rule in OF_SEVERAL and n_members < 2:
         raise InputError(f"rule {rule!r} needs two rewards or more: name further columns (--members b,c).")
@@ -95,8 +100,11 @@ def fit_rule(rule: str, inputs: RuleInputs, *, settings: RuleSettings, names: Se
 
     Args:
         names: of the members, for errors.
-    Raises: InputError: no such rule, too few members, or a member that never varies within a prompt.
+    Raises: InputError: no such rule, one that is fitted to labels, too few members, or a member that never varies
+        within a prompt.
     """
+    if rule in FROM_LABELS:
+        raise InputError(f"rule {rule!r} is fitted to preference labels: karat audit reward --fix. Name another rule.")
     used = members_of(rule, inputs.member_RM.shape[1])
     member_RM = inputs.member_RM[:, :used]
     centre_M, scale_M = formulas.member_scales(member_RM, inputs.place_R, names)
@@ -146,6 +154,8 @@ def rule_scores(fitted: FittedRule, inputs: RuleInputs) -> np.ndarray:
         case "length-lowess" | "length-isotonic":
             assert fitted.trend is not None
             return np.asarray(proxy_R - fitted.trend(inputs.length_R))
+        case "calibrated":
+            return proxy_R - excess_pay(fitted, inputs)
         case "clip":
             return np.asarray(np.minimum(proxy_R, fitted.cap))
         case "mbr":
@@ -154,3 +164,14 @@ def rule_scores(fitted: FittedRule, inputs: RuleInputs) -> np.ndarray:
     assert inputs.reference_PMK is not None
     reference_RK = inputs.reference_PMK[:, 0][inputs.place_R]
     return formulas.shaped_by_references(inputs.member_RM[:, 0], reference_RK, fitted.scale_M[0])
+
+
+def excess_pay(fitted: FittedRule, inputs: RuleInputs) -> np.ndarray:
+    """What the rule "calibrated" takes from each response's score, shape (R,), in the unit of the scaled proxy."""
+    taken_R = np.zeros(len(inputs.length_R))
+    if fitted.trend is not None:
+        taken_R = taken_R + fitted.trend(inputs.length_R)
+    if fitted.style is not None:
+        assert inputs.style_RF is not None
+        taken_R = taken_R + fitted.style(inputs.style_RF)
+    return taken_R

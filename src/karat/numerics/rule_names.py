@@ -22,6 +22,10 @@ RULES: dict[str, str] = {
     "par": "mean over references of sigmoid(proxy - reference's proxy)",
 }
 """Rules that are a score: name -> what it is."""
+FROM_LABELS: dict[str, str] = {
+    "calibrated": "proxy less what it pays for length or style and labels do not back",
+}
+"""Rules whose numbers come from preference labels (`karat audit reward --fix`), so that no pool can fit them."""
 OF_SEVERAL = ("mean", "worst", "variance", "kl-dro")
 """They need two members or more."""
 CENTRED = ("worst", "variance", "kl-dro", "clip")

@@ -1,4 +1,5 @@
-"""A mitigation that `karat stress` fitted on a pool, as a reward: other rewards, one rule, and the rule's numbers.
+"""A mitigation as a reward: other rewards, one rule, and the rule's numbers, fitted by `karat stress --export` on a
+pool or by `karat audit reward --fix` on preference pairs.
 
 Folder:
     karat.json               kind "mitigated reward": the rule, its numbers, the rewards it asks, where it was fitted
@@ -7,7 +8,7 @@ Folder:
 A score depends on the prompt, the response and what is in the folder; what it is scored together with does not matter.
 Rules that need references give no score, with the reason, for a prompt that has none stored.
 
-Axes: R responses, M members, K references of a prompt.
+Axes: R responses, M members, K references of a prompt, F features of style.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from typing import Any
 import numpy as np
 
 from karat import __version__
+from karat.data.text_features import FEATURES, count_features
 from karat.errors import ModelError, ResourceError
 from karat.numerics.length_trend import LengthTrend
 from karat.numerics.mitigation_rules import FittedRule, RuleInputs, members_of, rule_scores, standardised
-from karat.numerics.rule_names import RULES
+from karat.numerics.rule_names import FROM_LABELS, RULES
 from karat.numerics.similarity import mean_text_similarity
+from karat.numerics.style_trend import StyleTrend
 from karat.rewards.embedding import mean_embedding_similarity
 from karat.rewards.groups import Group, last_text
 from karat.rewards.protocol import Reward
@@ -36,6 +39,7 @@ from karat.types import NAN, TOKENS_PER_PACK, Score, Text, TokenIds
 
 MANIFEST, REFERENCES = "karat.json", "references.jsonl.gz"
 KIND = "mitigated reward"
+EXPORT_AGAIN = "Export it again (karat stress --export, karat audit reward --fix)."
 TEXT_SIMILARITY = "text"
 """Similarity of character n-grams; any other name is a model's, whose hidden states are compared."""
 
@@ -108,13 +112,12 @@ class MitigatedReward:
             used = members_of(fitted.rule, max(len(members), 2))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{file} is no complete mitigated reward ({type(error).__name__}: {error}). Export it again with "
-                "`karat stress --export`."
+                f"{file} is no complete mitigated reward ({type(error).__name__}: {error}). {EXPORT_AGAIN}"
             ) from error
         if len(members) != len(fitted.scale_M) or (used == 1) != (len(members) == 1):
             raise ModelError(
-                f"{file}: rule {fitted.rule!r} with {len(members)} rewards and {len(fitted.scale_M)} scales. Export it "
-                "again with `karat stress --export`."
+                f"{file}: rule {fitted.rule!r} with {len(members)} rewards and {len(fitted.scale_M)} scales. "
+                f"{EXPORT_AGAIN}"
             )
         try:
             rewards = {
@@ -159,6 +162,9 @@ class MitigatedReward:
                 f"({len(self.references)} prompts have them)"
             )
             return [Score(NAN, missing=reason)] * len(group.responses)
+        if self.fitted.rule in FROM_LABELS and any(isinstance(text, TokenIds) for text in group.responses):
+            reason = "token ids have neither length nor style in characters; give text"
+            return [Score(NAN, missing=reason)] * len(group.responses)
         member_RM = np.array([[score.value for score in scores] for scores in scores_MR], float).T
         inputs = self._inputs(group, member_RM, found)
         value_R, heads_RM = rule_scores(self.fitted, inputs), standardised(self.fitted, inputs)
@@ -174,6 +180,7 @@ class MitigatedReward:
         return RuleInputs(
             member_RM=member_RM, length_R=np.array([float(len(text)) for text in texts]),
             place_R=np.zeros(len(texts), int), reference_PMK=references, similarity_R=similarity,
+            style_RF=style_counts(texts, self.fitted.style.names) if self.fitted.style else None,
         )  # fmt: skip
 
     def _score_of(self, value: float, heads_M: np.ndarray, scores: Sequence[Score]) -> Score:
@@ -185,6 +192,13 @@ class MitigatedReward:
         if len(self.members) == 1:
             return Score(float(value))
         return Score(float(value), heads=tuple(map(float, heads_M)), spread=float(heads_M.std(ddof=1)))
+
+
+def style_counts(texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Counts of some of the `FEATURES` of texts, shape (R, F)."""
+    columns = [FEATURES.index(name) for name in names]
+    counts = [count_features(text) for text in texts]
+    return np.array([[row[column] for column in columns] for row in counts], float).reshape(len(texts), len(columns))
 
 
 def reference_similarity(texts: Sequence[str], references: Sequence[str], kind: str) -> np.ndarray:
@@ -206,6 +220,15 @@ def prompt_key(prompt: Text) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- read and save
+def from_anywhere(reward: str) -> str:
+    """A REWARD with its folders as absolute paths, so that they are found wherever the export is used."""
+    for prefix in ("ensemble:", "average:"):
+        if reward.startswith(prefix):
+            parts = reward.removeprefix(prefix).split(",")
+            return prefix + ",".join(from_anywhere(part.strip()) for part in parts)
+    return str(Path(reward).resolve()) if Path(reward).exists() else reward
+
+
 def is_mitigated(path: str) -> bool:
     """Whether a folder holds a mitigated reward (rather than a reward model, or nothing)."""
     file = Path(path) / MANIFEST
@@ -236,7 +259,7 @@ def save_mitigated(
         "karat": __version__,
         "kind": KIND,
         "rule": fitted.rule,
-        "what": RULES[fitted.rule],
+        "what": (RULES | FROM_LABELS)[fitted.rule],
         "members": [asdict(member) for member in members],
         "fitted": {**asdict(fitted), "cap": fitted.cap if math.isfinite(fitted.cap) else None},
         "references": {"prompts": len(references), "similarity": similarity} if references else None,
@@ -275,9 +298,21 @@ def _fitted_from(stored: Mapping[str, Any]) -> FittedRule:
         (rest[field],) = _numbers([rest[field]])
     rest["cap"] = math.inf if rest["cap"] is None else _numbers([rest["cap"]])[0]
     rest["trend"] = LengthTrend(_numbers(trend["length_K"]), _numbers(trend["value_K"])) if trend else None
-    if rest["rule"] in ("length-lowess", "length-isotonic") and not trend:
+    rest["style"] = _style_from(rest["style"]) if rest.get("style") else None
+    if (rest["rule"] in ("length-lowess", "length-isotonic") and not trend) or (
+        rest["rule"] in FROM_LABELS and not trend and not rest["style"]
+    ):
         raise ValueError(f"rule {rest['rule']!r} without its trend")
     return FittedRule(centre_M=centre_M, scale_M=scale_M, **rest)
+
+
+def _style_from(stored: Mapping[str, Any]) -> StyleTrend:
+    """Raises: ValueError, KeyError, TypeError: as `_fitted_from`."""
+    names, weight_F = tuple(map(_text, stored["names"])), _numbers(stored["weight_F"])
+    unknown = sorted(set(names) - set(FEATURES))
+    if unknown or len(names) != len(weight_F):
+        raise ValueError(f"style of {len(names)} features with {len(weight_F)} weights, not known: {unknown}")
+    return StyleTrend(names, weight_F, _numbers([stored["centre"]])[0])
 
 
 def _numbers(stored: Any) -> tuple[float, ...]:
@@ -316,6 +351,6 @@ def _read_references(file: Path, n_members: int) -> Iterator[tuple[str, Referenc
                 yield _text(row["prompt"]), References(score_MK, tuple(map(_text, row["texts"])))
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{file} cannot be read ({type(error).__name__}: {error}). It belongs to the folder: copy it too, or "
-            "export again with `karat stress --export`."
+            f"{file} cannot be read ({type(error).__name__}: {error}). It belongs to the folder: copy it too. "
+            f"{EXPORT_AGAIN}"
         ) from error

@@ -9,8 +9,10 @@ from typing import Any
 from karat.selftest import (
     audit_attack,
     audit_benchmarks,
+    audit_calibration,
     audit_content,
     audit_coverage,
+    audit_noise,
     audit_structure,
     capability,
     curves,
@@ -43,8 +45,10 @@ TITLES = {
     **audit_structure.TITLES,
     **audit_content.TITLES,
     **audit_coverage.TITLES,
+    **audit_noise.TITLES,
     **audit_benchmarks.TITLES,
     **audit_attack.TITLES,
+    **audit_calibration.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
@@ -72,8 +76,10 @@ def selftest(
         *audit_structure.structure_rows(replications, config.seed, progress),
         *audit_content.content_rows(replications, config.seed, progress),
         *audit_coverage.coverage_rows(replications, config.seed, progress),
+        *audit_noise.noise_rows(replications, config.seed, progress),
         *audit_benchmarks.benchmark_rows(replications, config.seed, progress),
         *audit_attack.attack_rows(replications, config.seed, progress),
+        *audit_calibration.calibration_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(

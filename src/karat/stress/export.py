@@ -17,7 +17,14 @@ from karat.errors import InputError
 from karat.numerics.mitigation_rules import FittedRule, fit_rule, members_of
 from karat.numerics.rule_names import OF_SEVERAL
 from karat.rewards import Group, load_reward
-from karat.rewards.mitigated import MemberSpec, MitigatedReward, References, prompt_key, save_mitigated
+from karat.rewards.mitigated import (
+    MemberSpec,
+    MitigatedReward,
+    References,
+    from_anywhere,
+    prompt_key,
+    save_mitigated,
+)
 from karat.stress.config import BEST, StressConfig
 from karat.stress.mitigations import Comparison, Usable, usable_responses, with_similarity
 from karat.stress.pool import StressPool
@@ -89,17 +96,8 @@ def _members(rule: str, config: StressConfig) -> tuple[MemberSpec, ...]:
             )
         whole = named[column]
         reward, head = (whole, "") if Path(whole).exists() else (whole.partition("#")[0], whole.partition("#")[2])
-        found.append(MemberSpec(column, _from_anywhere(reward), head))
+        found.append(MemberSpec(column, from_anywhere(reward), head))
     return tuple(found)
-
-
-def _from_anywhere(reward: str) -> str:
-    """The REWARD with its folders as absolute paths, so that they are found wherever the export is used."""
-    for prefix in ("ensemble:", "average:"):
-        if reward.startswith(prefix):
-            parts = reward.removeprefix(prefix).split(",")
-            return prefix + ",".join(_from_anywhere(part.strip()) for part in parts)
-    return str(Path(reward).resolve()) if Path(reward).exists() else reward
 
 
 def _references(pool: StressPool, usable: Usable, fitted: FittedRule) -> dict[str, References]:

@@ -8,6 +8,7 @@ from karat.data.reading import ReadingConfig, option
 from karat.errors import InputError
 
 PARTS = ("sanity", "probes", "sophistry", "attack", "predict", "benchmarks")
+FIXES = ("length", "style")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +58,6 @@ class AuditRewardConfig(ReadingConfig):
         for name, is_good, wanted in checks:
             if not is_good:
                 raise InputError(f"{name} = {getattr(self, name)!r} is out of range: it must be {wanted}.")
+        for kind in filter(None, (part.strip() for part in self.fix.split(","))):
+            if kind not in FIXES:
+                raise InputError(f"fix: there is no {kind!r}; there are: {', '.join(FIXES)}, or both with a comma.")
