@@ -57,6 +57,16 @@ def _ukp_votes() -> tuple[PreferencePair, ...]:
     return tuple(pairs)
 
 
+def worker_competence() -> dict[str, float]:
+    """By worker of ukp_votes, the competence that the data's authors estimated (MACE)."""
+    return {
+        str(vote["w"]): float(vote["competence"])
+        for row in _rows("pairs_full.jsonl.zst")
+        for vote in row["votes"]
+        if vote["competence"] is not None
+    }
+
+
 def _ukp_pair(number: int, topic: str, name: str, is_first: bool, facts: dict[str, Any]) -> PreferencePair:
     arguments, titles = _texts()
     first, second = name.split("_")

@@ -38,8 +38,11 @@ from karat.numerics.validation import cluster_codes, finite_vector, require_shar
 
 WIDEST_USEFUL = 0.25
 """A flip rate lies in [0, 0.5]; an interval that covers half of that range tells nothing worth acting on."""
-RATES = np.arange(0.0, 0.5, 0.005)
-_SCALES = np.geomspace(0.02, 100.0, 72)
+RATES = np.concatenate([[0.0, 0.0025, 0.005, 0.01, 0.015], np.arange(0.02, 0.495, 0.01)])
+"""Flip rates that are looked at; what lies between is interpolated."""
+_WIDTHS = np.diff(np.concatenate([[0.0], (RATES[1:] + RATES[:-1]) / 2, [0.5]]))
+"""Of the cells around them: beforehand, any rate in [0, 0.5] is as likely as another."""
+_SCALES = np.geomspace(0.02, 100.0, 52)
 """Of margins divided by their root mean square; at 100 the logistic function is a step."""
 CUTS = (1.0, 0.5, 0.25, 0.1)
 """Shares of pairs, largest margins first, whose agreement may set the ceiling."""
@@ -155,7 +158,7 @@ def fit_noise(margin_P: ArrayLike, cluster_P: ArrayLike, *, level: float = 0.95)
     low, high = _crossings(loss_E, best, limit)
     if high - low > WIDEST_USEFUL:
         reason = f"the margins allow any flip rate from {low:.2f} to {high:.2f}"
-    weight_E = np.exp(-(loss_E - loss_E[best]) / design)
+    weight_E = _WIDTHS * np.exp(-(loss_E - loss_E[best]) / design)
     rate = math.nan if reason else _lowest(loss_E, best)
     weight_E /= weight_E.sum()
     return NoiseFit(rate, low, high, ceiling, agreement, scale_E / size, weight_E, margin.size, design, reason)
@@ -199,10 +202,10 @@ def _lowest(loss_E: np.ndarray, best: int) -> float:
     """The rate at the minimum of the parabola through the best three."""
     if not 0 < best < RATES.size - 1:
         return float(RATES[best])
-    left, middle, right = loss_E[best - 1 : best + 2]
-    bend = left - 2 * middle + right
-    shift = float(np.clip((left - right) / (2 * bend), -1, 1)) if bend > 0 else 0.0
-    return float(RATES[best] + shift * (RATES[1] - RATES[0]))
+    square, slope, _ = np.polyfit(RATES[best - 1 : best + 2], loss_E[best - 1 : best + 2], 2)
+    if not square > 0:
+        return float(RATES[best])
+    return float(np.clip(-slope / (2 * square), RATES[best - 1], RATES[best + 1]))
 
 
 def _crossings(loss_E: np.ndarray, best: int, limit: float) -> tuple[float, float]:

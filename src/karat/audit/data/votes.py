@@ -74,7 +74,8 @@ def read_votes(pairs: Sequence[PreferencePair]) -> Votes:
         if chosen == rejected:
             continue
         sign = 1 if _place(pair.chosen) < _place(pair.rejected) else -1
-        unit = units.setdefault((chosen, rejected)[::sign], len(units))
+        sides = (chosen, rejected) if sign > 0 else (rejected, chosen)
+        unit = units.setdefault(sides, len(units))
         for annotator, value in votes_of(pair):
             if annotator and (unit, annotator) in seen:
                 n_again += 1
