@@ -231,7 +231,7 @@ def test_two_rewards_and_many(tmp_path: Path) -> None:
     assert (
         next(f for f in audit("column:b", file, against="column:a").findings if f.code == "RW604").verdict == "problem"
     )
-    same = next(f for f in audit("column:a", file, against="column:a2,column:c").findings if f.code == "RW604")
+    same = next(f for f in audit("column:a", file, against="column:absent,column:c").findings if f.code == "RW604")
     assert same.verdict == "unclear"
     many = audit("column:a", file, against="column:*")
     ranks = numbers(many, "benchmark_pairs_pairs_ranks")
@@ -298,7 +298,7 @@ def test_empty_texts_are_scored(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_scored_is_not_checked_with_its_reason(tmp_path: Path) -> None:
-    file = write(tmp_path / "math.jsonl", [{"problem": f"p{i}", "scores": {"rm": [2, 1]}} for i in range(3)])
+    file = write(tmp_path / "math.jsonl", [{"problem": f"p{i}", "scores": {"rm": [2, 1]}} for i in range(30)])
     pairs = write(tmp_path / "pairs.jsonl", [{"prompt": "p", "chosen": "a", "rejected": "b"}] * 2)
     steps = write(tmp_path / "steps.jsonl", [{"id": "a-0", "problem": "p", "steps": ["s"], "label": -1}] * 2)
     result = audit("builtin:longer", f"{file},{tmp_path / 'none.jsonl'},{pairs},{steps}")
@@ -308,6 +308,9 @@ def test_what_cannot_be_scored_is_not_checked_with_its_reason(tmp_path: Path) ->
     assert "column:rm" in told[0]
     assert "no such file" in told[1]
     assert "a score for each step" in told[2]
+    alone = audit("column:rm", file, against="column:absent")
+    assert [(f.code, f.verdict) for f in alone.findings] == [("RW601", "ok"), ("RW604", "not checked")]
+    assert "its score columns: rm" in alone.findings[1].action
     lost = audit("column:other", file).findings[0]
     assert lost.verdict == "not checked"
     assert "there is no column of scores 'other'; there are: rm" in lost.action

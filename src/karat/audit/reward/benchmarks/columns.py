@@ -58,16 +58,13 @@ def load_any(spec: str, *, max_length: int = 0) -> Reward:
     return ColumnReward(name)
 
 
-def others(spec: str, names: Sequence[str], *, max_length: int = 0) -> list[Reward]:
-    """The rewards of --against: one reward; or columns, comma-separated, column:* for all that a file holds.
+def column_rewards(spec: str, names: Sequence[str]) -> list[ColumnReward]:
+    """The columns of --against that a file holds: comma-separated, column:* for all.
 
     Args:
         spec: as the user gave it.
-        names: columns of the benchmark at hand; those with ":" are further aggregations and not in *.
-        max_length: for reward models.
+        names: columns of the file; those with ":" are further joins of step scores, and not in *.
     """
-    if not is_column(spec):
-        return [load_reward(spec, max_length=max_length)] if spec else []
     asked = [part.strip().removeprefix(COLUMN) for part in spec.split(",") if part.strip()]
     found = [name for part in asked for name in ([n for n in names if ":" not in n] if part == "*" else [part])]
     return [ColumnReward(name) for name in dict.fromkeys(found) if name in names]

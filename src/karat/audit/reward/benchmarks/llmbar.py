@@ -18,7 +18,8 @@ def _matches(row: Mapping[str, Any]) -> bool:
 
 def _read(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
     items, odd = [], 0
-    for part in parts:
+    data = [part for part in parts if part.name == "dataset"]  # evaluators' results lie beside the data
+    for part in data or parts:
         # the data's own layout is LLMBar/Natural/dataset.json, LLMBar/Adversarial/Neighbor/dataset.json
         subset = part.folder if part.name == "dataset" else part.name
         for number, row in enumerate(part.rows):

@@ -7,7 +7,7 @@ subsets by files only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from karat.data.recognise import describe_columns
 from karat.errors import DataError, InputError
 
 AnyBenchmark = Benchmark | StepBenchmark
-SAMPLE = 50
+SAMPLE, SHOWN = 50, 5
 HUB_SPLITS: dict[str, tuple[str, ...]] = {
     "allenai/reward-bench": ("filtered",),
     "allenai/reward-bench-2": ("test",),
@@ -77,11 +77,13 @@ def read_benchmarks(spec: str, *, split: str = "") -> list[AnyBenchmark]:
             f"{location}: no benchmark format fits. Columns seen: {describe_columns(sample)}. Name the kind before the "
             f"file, as KIND:FILE; kinds: {', '.join(kinds)}."
         )
-    return [
+    found_all = [
         benchmark
         for name, members in groups.items()
         for benchmark in _named(kinds[name].read(location, members), name, location)
     ]
+    left = f"files of other formats were not read: {', '.join(part.name for part in unknown[:SHOWN])}"
+    return [replace(each, notes=(*each.notes, left)) for each in found_all] if unknown else found_all
 
 
 def known_kinds() -> dict[str, Kind]:

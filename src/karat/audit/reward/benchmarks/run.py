@@ -12,8 +12,8 @@ import numpy as np
 
 from karat.audit.parts import Progress, attempt
 from karat.audit.reward.benchmarks import findings as state
-from karat.audit.reward.benchmarks.columns import item_scores, others, step_scores
-from karat.audit.reward.benchmarks.compare import ALPHA, PairedNumber, compare, compare_steps, rank, rank_steps
+from karat.audit.reward.benchmarks.columns import column_rewards, is_column, item_scores, load_any, step_scores
+from karat.audit.reward.benchmarks.compare import ALPHA, PairedNumber, Ranked, compare, compare_steps, rank, rank_steps
 from karat.audit.reward.benchmarks.items import Aggregate, Benchmark, StepBenchmark
 from karat.audit.reward.benchmarks.reading import AnyBenchmark, read_benchmarks
 from karat.audit.reward.benchmarks.scoring import (
@@ -33,7 +33,7 @@ from karat.audit.reward.config import AuditRewardConfig
 from karat.errors import DataError, InputError, ResourceError
 from karat.numerics.intervals import UNDEFINED, Interval
 from karat.rewards.protocol import Reward
-from karat.types import Finding, Result, Table
+from karat.types import Finding, Result
 
 COMMAND = "audit reward"
 GOLD = "benchmark labels"
@@ -49,11 +49,23 @@ class _Run:
     rng: np.random.Generator
     progress: Progress | None
 
+    @property
+    def rival_names(self) -> str:
+        """What the reward is compared with; empty: nothing."""
+        return self.against.name if self.against is not None else self.config.against
+
     def rivals(self, benchmark: AnyBenchmark) -> list[Reward]:
+        """Raises: DataError: the benchmark holds none of the columns that are asked for."""
         if self.against is not None:
             return [self.against]
-        given = others(self.config.against, benchmark.column_names, max_length=self.config.max_length)
-        return [rival for rival in given if rival.name != self.reward.name]
+        columns = column_rewards(self.config.against, benchmark.column_names)
+        found: list[Reward] = [rival for rival in columns if rival.name != self.reward.name]
+        if not found:
+            known = ", ".join(benchmark.column_names) or "none"
+            raise DataError(
+                f"{benchmark.name}: nothing to compare with: {self.config.against!r}; its score columns: {known}."
+            )
+        return found
 
 
 def audit_benchmarks(
@@ -69,6 +81,8 @@ def audit_benchmarks(
     A benchmark that cannot be read, or on which the reward cannot be scored, is "not checked" with its reason; the
     others go on.
     """
+    if against is None and config.against and not is_column(config.against):
+        against = load_any(config.against, max_length=config.max_length)
     run = _Run(reward, against, config, rng, progress)
     results: list[Result] = []
     taken: set[str] = set()
@@ -84,12 +98,23 @@ def audit_benchmarks(
             key = _key(benchmark.name, taken)
             part: Callable[..., Result] = _steps if isinstance(benchmark, StepBenchmark) else _responses
             results.append(attempt(COMMAND, "RW601", f"{benchmark.name}: score", partial(part, benchmark, key, run)))
+    return _joined(results)
+
+
+def _joined(results: Sequence[Result]) -> Result:
     return Result(
         COMMAND,
         findings=tuple(finding for result in results for finding in result.findings),
         tables=tuple(table for result in results for table in result.tables),
         values={name: value for result in results for name, value in result.values.items()},
     )
+
+
+def _beside_rivals(alone: Result, benchmark: AnyBenchmark, run: _Run, compared: Callable[[], Result]) -> Result:
+    """A benchmark's result with the comparison, where one is asked for; where it fails, that alone is not checked."""
+    if not run.rival_names:
+        return alone
+    return _joined([alone, attempt(COMMAND, "RW604", f"{benchmark.name}: against {run.rival_names}", compared)])
 
 
 def _not_checked(spec: str, reason: str) -> Result:
@@ -127,14 +152,8 @@ def _responses(benchmark: Benchmark, key: str, run: _Run) -> Result:
         *state.missing_table(key, benchmark.name, reasons),
     ]
     values = _values(key, head.interval, head.n, head.n_missing, head.blind)
-    rivals = run.rivals(benchmark)
-    if rivals:
-        theirs = [_outcomes(rival, benchmark, layout, run)[0] for rival in rivals]
-        more, more_tables, more_values = _compared(
-            benchmark, key, layout, mine, list(zip(rivals, theirs, strict=True)), run
-        )
-        found, tables, values = [*found, *more], [*tables, *more_tables], values | more_values
-    return Result(COMMAND, findings=tuple(found), tables=tuple(tables), values=values)
+    alone = Result(COMMAND, findings=tuple(found), tables=tuple(tables), values=values)
+    return _beside_rivals(alone, benchmark, run, partial(_compared, benchmark, key, layout, mine, run))
 
 
 def _outcomes(reward: Reward, benchmark: Benchmark, layout: Layout, run: _Run) -> tuple[Outcomes, Counter[str]]:
@@ -187,42 +206,39 @@ def _below_chance(
     return [finding] if finding else []
 
 
-def _compared(
-    benchmark: Benchmark,
-    key: str,
-    layout: Layout,
-    mine: Outcomes,
-    rivals: Sequence[tuple[Reward, Outcomes]],
-    run: _Run,
-) -> tuple[list[Finding], list[Table], dict[str, object]]:
+def _compared(benchmark: Benchmark, key: str, layout: Layout, mine: Outcomes, run: _Run) -> Result:
     """RW604 for one rival, RW605 for several."""
     head, name = benchmark.aggregates[0], benchmark.name
+    rivals, resamples = run.rivals(benchmark), run.config.resamples
+    theirs = [_outcomes(rival, benchmark, layout, run)[0] for rival in rivals]
     if len(rivals) > 1:
-        names = [run.reward.name, *(reward.name for reward, _ in rivals)]
-        outcomes = [mine, *(each for _, each in rivals)]
-        ranked = rank(names, outcomes, head, layout, rng=run.rng, resamples=run.config.resamples)
-        me = next(each for each in ranked if each.name == run.reward.name)
-        values: dict[str, object] = {
+        names = [run.reward.name, *(rival.name for rival in rivals)]
+        ranked = rank(names, [mine, *theirs], head, layout, rng=run.rng, resamples=resamples)
+        return _ranks(name, key, head.name, ranked, run)
+    parts = [each for each in benchmark.aggregates if each.level != "style"]
+    numbers = compare(parts, layout, mine, theirs[0], rng=run.rng, resamples=resamples)
+    leads = _leads(numbers, run.reward.name, rivals[0].name)
+    return Result(
+        COMMAND,
+        findings=(state.compared_finding(name, rivals[0].name, numbers[0], leads, gold=GOLD),),
+        tables=(state.pair_table(key, name, run.reward.name, rivals[0].name, numbers),),
+        values={f"benchmark_{key}_gap": numbers[0].gap.estimate, f"benchmark_{key}_gap_p": numbers[0].p_adjusted},
+    )
+
+
+def _ranks(name: str, key: str, part: str, ranked: Sequence[Ranked], run: _Run) -> Result:
+    """RW605, its table and values."""
+    me = next(each for each in ranked if each.name == run.reward.name)
+    return Result(
+        COMMAND,
+        findings=(state.rank_finding(name, run.reward.name, ranked, gold=GOLD),),
+        tables=(state.rank_table(key, name, part, ranked),),
+        values={
             f"benchmark_{key}_rank_low": me.rank_low,
             f"benchmark_{key}_rank_high": me.rank_high,
             f"benchmark_{key}_leaders": sum(each.rank_low == 1 for each in ranked),
-        }
-        found = [state.rank_finding(name, run.reward.name, ranked, gold=GOLD)]
-        return found, [state.rank_table(key, name, head.name, ranked)], values
-    rival, theirs = rivals[0]
-    numbers = compare(
-        [each for each in benchmark.aggregates if each.level != "style"],
-        layout,
-        mine,
-        theirs,
-        rng=run.rng,
-        resamples=run.config.resamples,
+        },
     )
-    finding = state.compared_finding(
-        name, rival.name, numbers[0], _leads(numbers, run.reward.name, rival.name), gold=GOLD
-    )
-    values = {f"benchmark_{key}_gap": numbers[0].gap.estimate, f"benchmark_{key}_gap_p": numbers[0].p_adjusted}
-    return [finding], [state.pair_table(key, name, run.reward.name, rival.name, numbers)], values
 
 
 def _leads(numbers: Sequence[PairedNumber], mine: str, other: str) -> tuple[str, ...]:
@@ -265,40 +281,30 @@ def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
         *state.missing_table(key, benchmark.name, scored.reasons),
     ]
     values = _values(key, head.interval, head.n, head.n_missing, head.blind)
-    rivals = run.rivals(benchmark)
-    if rivals:
-        more, more_tables, more_values = _compared_steps(benchmark, key, mine, rivals, run)
-        found, tables, values = [*found, *more], [*tables, *more_tables], values | more_values
-    return Result(COMMAND, findings=tuple(found), tables=tuple(tables), values=values)
+    alone = Result(COMMAND, findings=tuple(found), tables=tuple(tables), values=values)
+    return _beside_rivals(alone, benchmark, run, partial(_compared_steps, benchmark, key, mine, run))
 
 
-def _compared_steps(
-    benchmark: StepBenchmark, key: str, mine: StepOutcomes, rivals: Sequence[Reward], run: _Run
-) -> tuple[list[Finding], list[Table], dict[str, object]]:
-    config, name = run.config, benchmark.name
+def _compared_steps(benchmark: StepBenchmark, key: str, mine: StepOutcomes, run: _Run) -> Result:
+    """As `_compared`, for step rewards."""
+    config, name, rivals = run.config, benchmark.name, run.rivals(benchmark)
     theirs = [
-        step_outcomes(
-            benchmark, step_scores(rival, benchmark).scores, threshold=config.step_threshold, seed=config.seed
-        )
-        for rival in rivals
+        step_outcomes(benchmark, scores, threshold=config.step_threshold, seed=config.seed)
+        for scores in (step_scores(rival, benchmark, progress=run.progress).scores for rival in rivals)
     ]
     if len(rivals) == 1:
         pair = compare_steps(benchmark, mine, theirs[0], rng=run.rng, resamples=config.resamples)
-        finding = state.compared_finding(name, rivals[0].name, pair, (), gold=GOLD)
-        return [finding], [], {f"benchmark_{key}_gap": pair.gap.estimate, f"benchmark_{key}_gap_p": pair.p_value}
+        return Result(
+            COMMAND,
+            findings=(state.compared_finding(name, rivals[0].name, pair, (), gold=GOLD),),
+            values={f"benchmark_{key}_gap": pair.gap.estimate, f"benchmark_{key}_gap_p": pair.p_value},
+        )
     outcomes = [mine, *theirs]
     scores = [
         step_numbers(benchmark, each, {}, rng=run.rng, resamples=config.resamples)[0].interval for each in outcomes
     ]
     names = [run.reward.name, *(rival.name for rival in rivals)]
-    ranked = rank_steps(names, outcomes, scores, benchmark, rng=run.rng)
-    me = next(each for each in ranked if each.name == run.reward.name)
-    values: dict[str, object] = {f"benchmark_{key}_rank_low": me.rank_low, f"benchmark_{key}_rank_high": me.rank_high}
-    return (
-        [state.rank_finding(name, run.reward.name, ranked, gold=GOLD)],
-        [state.rank_table(key, name, "score", ranked)],
-        values,
-    )
+    return _ranks(name, key, "score", rank_steps(names, outcomes, scores, benchmark, rng=run.rng), run)
 
 
 def _values(key: str, interval: Interval, n: int, n_missing: int, blind: dict[str, float]) -> dict[str, object]:
