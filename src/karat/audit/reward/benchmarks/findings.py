@@ -48,7 +48,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Each subset's score against what chance gets in its format, with intervals that hold over all subsets at once "
         "(Bonferroni). Shown is the lowest subset, relative to its chance.",
         "problem: some subset is surely below chance. ok: all are surely above it. unclear: neither.",
-        "problem: the reward pays for what these pairs call wrong: read some of them. unclear: none is surely below chance, but not all are surely above it either: more items.",
+        "problem: the reward pays for what these pairs call wrong: read some of them. unclear: none is surely below "
+        "chance, but not all are surely above it either: more items.",
     ),
     "RW604": (
         "Compared with another reward",
