@@ -127,7 +127,7 @@ def test_what_the_input_does_not_allow_is_not_checked(as_vectors: Any) -> None:
     same = run([replace(pair, prompt_id="one") for pair in pairs])
     assert finding(same, "DA301").verdict == "not checked"
     assert "no pair has a decided label" in finding(run([replace(p, label=0.5) for p in pairs]), "DA301").action
-    assert "no pair has a decided label" in finding(run([]), "DA301").action
+    assert "there are no pairs to judge" in finding(run([]), "DA301").action
     as_vectors(chosen_PD, missing=tuple(range(30)))
     assert finding(run(pairs), "DA301").action == "no pair has a margin: no tokens"
 
@@ -148,7 +148,8 @@ def test_few_pairs_are_unclear(as_vectors: Any) -> None:
     result, noise = audit_labels(pairs, out=None, config=AuditDataConfig(), rng=np.random.default_rng(0))
     assert finding(result, "DA301").verdict == "unclear"
     assert finding(result, "DA302").verdict != "problem"
-    with pytest.raises(DataError, match="no pair has a decided label"):
+    assert finding(result, "DA301").action.startswith("Not settled: the margins allow any flip rate from 0.00 to")
+    with pytest.raises(DataError, match="there are no pairs to judge"):
         judge_labels([], config=AuditDataConfig(), rng=np.random.default_rng(0))
     assert noise is not None
     assert len(noise.pairs) == 6

@@ -114,6 +114,8 @@ def judge_labels(
     Raises: DataError: no pair is decided, or none has a margin. InputError: one prompt. And what the model or the
         reward raises.
     """
+    if not pairs:
+        raise DataError("there are no pairs to judge: --embed-pairs is 0")
     decided = np.array([not pair.is_tie for pair in pairs], dtype=bool)
     if not decided.any():
         raise DataError("no pair has a decided label: needs pairs that are no ties")

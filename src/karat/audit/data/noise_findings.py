@@ -13,6 +13,9 @@ ALPHA_LIMIT = 1 / 3
 """Two annotators who agree on two thirds of the pairs, both sides being chosen equally often."""
 CYCLE_LIMIT = NOISE_LIMIT * (1 - NOISE_LIMIT)
 
+_ACT_ON_RATE = "Look at suspects.jsonl, train with --loss robust and this flip rate, or repair (--fix)."
+_TELL_RATE = "A reward that orders better (--reward) or more pairs (--embed-pairs) would tell."
+
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "DA301": (
         "Labels that are probably wrong",
@@ -25,8 +28,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "problem: the whole interval is above 10 %. ok: the interval, or the ceiling, ends below 10 %. unclear: "
         "neither; margins that order poorly cannot tell flips from close responses. not checked: one prompt, no "
         "decided label, or no margins.",
-        "problem: look at suspects.jsonl, train with --loss robust and this flip rate, or repair (--fix). unclear: a "
-        "reward that orders better (--reward), or more pairs (--embed-pairs).",
+        f"problem: {_ACT_ON_RATE} unclear: {_TELL_RATE}",
     ),
     "DA302": (
         "Suspects are mostly wrong",
@@ -80,9 +82,9 @@ def rate_finding(fit: NoiseFit, *, judge: str, n_missing: int, witnesses: tuple[
     agreement = fit.agreement
     baseline = f"{judge} agree with {agreement.estimate:.1%} [{agreement.low:.1%}, {agreement.high:.1%}] of labels; "
     baseline += f"without the model, at most {fit.ceiling:.1%} are flipped"
-    action = EXPLANATIONS["DA301"][3] if verdict != "ok" else ""
+    action = {"problem": _ACT_ON_RATE, "unclear": _TELL_RATE}.get(verdict, "")
     if fit.reason and verdict != "ok":
-        action = f"{fit.reason[0].upper()}{fit.reason[1:]}. {action}"
+        action = f"Not settled: {fit.reason}. {action}"
     return Finding(
         code="DA301",
         title=EXPLANATIONS["DA301"][0],
