@@ -98,7 +98,7 @@ def one(path: str, parts: str, workers: int) -> dict[str, Any]:
     for (stage, *start), (_, *stop) in zip(marks, [*marks[1:], ("", ended, ended_cpu)], strict=True):
         for kind, before, after in zip(("s", "CPU s"), start, stop, strict=True):
             seconds[f"{stage}, {kind}"] = seconds.get(f"{stage}, {kind}", 0.0) + after - before
-    values = {name: result.values.get(name) for name in ("n_pairs", "structure_exact", "structure_near")}
+    values = {name: result.values[name] for name in ("structure_exact", "structure_near")}
     return {"total, s": ended - began, "total, CPU s": ended_cpu - began_cpu, **seconds, **values}
 
 
@@ -141,6 +141,10 @@ def main() -> None:
         return
     from common import write_results
 
+    facts = {
+        "what": f'karat.audit_data(FILE, parts="{arguments.parts}"), {arguments.workers} workers',
+        "load before": "jobs of others that were running on the machine when the audit began, by its load average",
+    }
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for n in arguments.sizes:
@@ -148,24 +152,19 @@ def main() -> None:
             planted = write_pairs(path, n)
             load = os.getloadavg()[0]
             found = measured(path, arguments.parts, arguments.workers)
+            # short texts are not edited, so a few near repetitions are exact ones
+            repeats = (found.pop("structure_near") + found.pop("structure_exact")) * n
             rows.append(
                 {
                     "pairs": n,
                     "file_GB": path.stat().st_size / 1e9,
-                    **{name: value for name, value in found.items() if not name.startswith(("n_pairs", "structure_"))},
-                    # short texts are not edited, so a few near repetitions are exact ones
-                    "repeats found of planted": (found["structure_near"] + found["structure_exact"])
-                    * n
-                    / (planted["near"] + planted["exact"]),
+                    **found,
+                    "repeats found of planted": repeats / (planted["near"] + planted["exact"]),
                     "load before": load,
                 }
             )
             path.unlink()
-    facts = {
-        "what": f'karat.audit_data(FILE, parts="{arguments.parts}"), {arguments.workers} workers',
-        "load before": "jobs of others that were running on the machine when the audit began, by its load average",
-    }
-    write_results(arguments.name, facts, rows)
+            write_results(arguments.name, facts, rows)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,21 @@ def _compare(sources: tuple[Any, ...], out: Path | None, config: AuditDataConfig
     if config.fixes:
         raise InputError("--fix cleans one set of pairs; several were given. Name one.")
     result = compare_data(sources, out=out, config=config, rng=_rng(config, 5), progress=progress)
-    return merge(COMMAND, [result], provenance={"inputs": asdict(config)}, lead=result.lead)
+    results = [result]
+    if "structure" in chosen_parts(config.parts, PARTS):
+        results.append(_structure_of_all(sources, config, progress))
+    return merge(COMMAND, results, provenance={"inputs": asdict(config)}, lead=result.lead)
+
+
+def _structure_of_all(sources: tuple[Any, ...], config: AuditDataConfig, progress: Progress | None) -> Result:
+    """Of the sources together: what they share counts as a repetition too."""
+    from karat.audit.data.structure import audit_structure
+
+    def part() -> Result:
+        table, _ = read_table(sources, config.reading(), sample_pairs=0, progress=progress)
+        return audit_structure(table, config=config, progress=progress)[0]
+
+    return attempt(COMMAND, "DA101", "Exact duplicates", part)
 
 
 def _rng(config: AuditDataConfig, part: int) -> np.random.Generator:
