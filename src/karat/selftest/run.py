@@ -13,6 +13,8 @@ from karat.selftest import (
     audit_content,
     audit_coverage,
     audit_noise,
+    audit_probes,
+    audit_sanity,
     audit_structure,
     capability,
     curves,
@@ -49,6 +51,8 @@ TITLES = {
     **audit_benchmarks.TITLES,
     **audit_attack.TITLES,
     **audit_calibration.TITLES,
+    **audit_probes.TITLES,
+    **audit_sanity.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
@@ -80,6 +84,8 @@ def selftest(
         *audit_benchmarks.benchmark_rows(replications, config.seed, progress),
         *audit_attack.attack_rows(replications, config.seed, progress),
         *audit_calibration.calibration_rows(replications, config.seed, progress),
+        *audit_probes.probes_rows(replications, config.seed, progress),
+        *audit_sanity.sanity_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(

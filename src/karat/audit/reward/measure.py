@@ -88,6 +88,7 @@ def probe_reward(
         n_copies_missing=int((~is_known).sum()),
         n_pairs=len(used),
         n_prompts=len({pair.prompt_id for pair in used}),
+        band=config.band,
         n_cut=getattr(reward, "n_cut", 0) - cut_before,
         n_rewriter_failed=n_failed,
     )  # fmt: skip

