@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from karat.errors import DataError, InputError
 from karat.numerics.style_trend import StyleTrend, fit_style_trend
-from karat.numerics.unbacked_pay import UnbackedPay, fit_unbacked_pay
+from karat.numerics.unbacked_pay import UnbackedPay, _Fit, fit_unbacked_pay
 
 
 def fitted(
@@ -64,6 +64,27 @@ def test_at_the_optimum_the_reward_goes_with_the_feature_as_labels_do() -> None:
     )
     assert before > 0.04
     assert abs(after) < 0.002
+
+
+@pytest.mark.parametrize("penalty", [50.0, 1000.0])
+def test_the_share_is_the_least_of_the_penalised_loss(penalty: float) -> None:
+    """Against a grid over the share and the scale; the penalty counts in units of the plain scale."""
+    rng = np.random.default_rng(3)
+    payment = rng.standard_normal((200, 1))
+    margin = rng.standard_normal(200) + payment[:, 0]
+    label = (rng.random(200) < expit(margin - payment[:, 0])).astype(float)
+    fit = _Fit(margin, label, payment)
+    (share,), log_scale = fit.solve(np.ones(200, bool), np.array([penalty]))
+    _, plain = fit.solve(np.ones(200, bool), np.array([np.inf]))
+    weight = penalty * np.exp(2 * plain) * float((payment**2).mean())
+
+    def cost(at: float, log_a: float) -> float:
+        nats = np.exp(log_a) * (margin - at * payment[:, 0])
+        return float(np.logaddexp(0, np.where(label == 1, -nats, nats)).sum() + weight * at**2 / 2)
+
+    near = [cost(share + d, log_scale + e) for d in (-0.03, 0.0, 0.03) for e in (-0.05, 0.0, 0.05)]
+    assert min(near) == cost(share, log_scale)
+    assert 0.02 < share < 0.98
 
 
 def test_few_pairs_and_no_excess_take_nothing() -> None:

@@ -186,6 +186,10 @@ def test_what_is_added_shares_the_tree(group: bool, reward: RewardModel) -> None
         assert other.twins
     batch = pair_batch(units.units, len(units.units), {pair.prompt_id: np.ones(2) for pair in pairs})
     assert float(batch.weight.sum()) == pytest.approx(1.0)
+    texts = [sequence for unit in units.units for sequence in sequences(unit)]  # of the whole step, in order
+    wanted = [(sequences(unit)[a], sequences(unit)[b]) for unit in units.units for a, b in unit.twins]
+    assert batch.twins is not None
+    assert [(texts[one], texts[other]) for one, other in batch.twins.tolist()] == wanted
     assert batch.twin_weight is not None
     assert batch.twin_weight.sum(dim=0).tolist() == pytest.approx([1.0, 1.0])
 

@@ -105,17 +105,22 @@ def test_a_planted_length_bias_is_taken_away(named: Callable[..., Reward], tmp_p
 
 def test_what_labels_want_is_left(named: Callable[..., Reward], tmp_path: Path) -> None:
     """The same reward, and people who like length as much as it pays."""
+    calibrate(named(by_length), make_pairs(200), tmp_path)
+    assert (tmp_path / FOLDER / "karat.json").exists()  # of another run, on other pairs
     result = calibrate(named(by_length), make_pairs(800, want=1.5), tmp_path)
     assert verdicts(result) == {"RW701": "ok", "RW702": "ok"}
     assert result.values["calibration_length_share"] == 0.0
     assert result.files == ()
-    assert not (tmp_path / FOLDER).exists()
+    assert not (tmp_path / FOLDER / "karat.json").exists()
     assert "No reward was written" in result.findings[0].action
 
 
 def test_half_wanted_is_half_left(named: Callable[..., Reward], tmp_path: Path) -> None:
     result = calibrate(named(by_length), make_pairs(2000, want=0.75), tmp_path)
     assert result.values["calibration_length_share"] == pytest.approx(0.5, abs=0.2)
+    # labels go with length, and so does what is left of the reward
+    assert result.values["calibration_length_excess_before"] > 0.03
+    assert result.values["calibration_length_excess_after"] == pytest.approx(0.0, abs=0.04)
 
 
 def test_a_planted_list_bias_is_found_among_the_features(named: Callable[..., Reward], tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from karat.numerics.intervals import Interval, clustered_mean
 from karat.numerics.mitigation_rules import RuleInputs, excess_pay
 from karat.rewards.groups import Group, last_text, score_pairs
 from karat.rewards.kinds import load_reward
-from karat.rewards.mitigated import MemberSpec, from_anywhere, save_mitigated, style_counts
+from karat.rewards.mitigated import MANIFEST, MemberSpec, from_anywhere, is_mitigated, save_mitigated, style_counts
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, TokenIds
 
@@ -104,6 +104,8 @@ def calibrate_reward(
     files: tuple[str, ...] = ()
     if any(map(calibration.takes, kinds)):
         files = save_mitigated(out / FOLDER, calibration.fitted, (MemberSpec("reward", spec),), facts=facts)
+    elif is_mitigated(str(out / FOLDER)):
+        (out / FOLDER / MANIFEST).unlink()  # of an earlier run: it must not pass for this one's
     return Result(
         "audit reward",
         findings=calibration_findings(measured, calibration, held_pairs, n_missing=n_missing, files=files),
