@@ -94,6 +94,9 @@ def test_a_pool_is_the_reference_where_one_is_given(tmp_path: Path) -> None:
     assert result.values["predict_n"] == 8
     assert row_of(result, "exclamation marks")["at_best_of_8"] > 0.8  # type: ignore[operator]
     assert "--pool" in result.tables[0].note
+    nothing = lambda prompt, response: float("nan") if prompt.startswith("ask") else marks(prompt, response)  # noqa: E731
+    with pytest.raises(DataError, match="none of the pool's 320 responses"):
+        predict(nothing, pairs(), pool=str(tmp_path / "pool.jsonl"))
     with pytest.raises(DataError, match="no prompt has two responses"):
         predict(marks, pairs(), pool=str(pool_file(tmp_path / "thin.jsonl", size=1)))
 

@@ -156,11 +156,13 @@ def _pool_samples(
 
 
 def _require_spread(samples: _Samples, prompt_P: np.ndarray) -> None:
-    """Raises InputError where nothing can be said."""
+    """Raises InputError or DataError where nothing can be said."""
     if len(np.unique(prompt_P)) < 2:
         raise InputError(
             f"{len(np.unique(prompt_P))} prompts have scores on both sides; an interval over prompts needs two or more."
         )
+    if not samples.reward_R.size:
+        raise DataError(f"the reward gives none of the pool's {samples.n_missing} responses a score.")
     matrix = pool_matrix(samples.reward_R, samples.reward_R, samples.prompt_R)
     sd = within_prompt_sd(matrix.proxy_PG)
     if not sd > 0:

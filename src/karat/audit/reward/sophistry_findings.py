@@ -138,12 +138,22 @@ def _wins(found: Sophistry, items: Sequence[TruthItem], texts: list[list[str]], 
     )
     finding = _finding(
         "RW302", verdict, effect.effect, "share of items", n_used=effect.n_items, n_missing=found.n_missing, gold=gold,
-        baseline=baseline, witnesses=(texts[0][3 + 2 * worst],) if verdict == "problem" and texts else (),
+        baseline=baseline, witnesses=_examples(items, texts, worst) if verdict == "problem" else (),
     )  # fmt: skip
     if verdict == "unclear" and not knows:
         action = "Needs a reward that tells right from wrong here (RW301), or questions that it knows: --items."
         return replace(finding, action=action)
     return finding
+
+
+def _examples(items: Sequence[TruthItem], texts: list[list[str]], tactic: int) -> tuple[str, ...]:
+    """A question of each of the first families, with its dressed wrong answer."""
+    shown: dict[str, str] = {}
+    for item, row in zip(items, texts, strict=True):
+        text = row[3 + 2 * tactic]
+        if text != item.wrong:
+            shown.setdefault(item.family, f"{item.prompt} {text}")
+    return tuple(shown.values())[:3]
 
 
 def _pays(found: Sophistry, gold: str) -> Finding:
