@@ -16,9 +16,11 @@ from karat.types import Result
 
 def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     """What each code means, gathered from the checks that use it."""
+    from karat.audit.data import compare_findings as comparison
     from karat.audit.data import content_findings as content
     from karat.audit.data import coverage_findings as coverage
     from karat.audit.data import noise_findings as noise
+    from karat.audit.data import repair_findings as repair
     from karat.audit.data import structure_findings as structure
     from karat.audit.reward import attack_findings as attack
     from karat.audit.reward import calibrate_findings as calibration
@@ -64,6 +66,8 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **content.EXPLANATIONS,
         **coverage.EXPLANATIONS,
         **noise.EXPLANATIONS,
+        **comparison.EXPLANATIONS,
+        **repair.EXPLANATIONS,
     }
 
 

@@ -53,6 +53,7 @@ class StructureFlags:
     Attributes:
         exact_of_P: the earlier pair that this one repeats exactly (but for case and white space); -1: none.
         near_group_P: the earliest pair of its group of exact and near duplicates; its own index where it is alone.
+        near_P: nearly, and not exactly, repeats another pair of its group.
         opposite_P: the same responses are in the data with the other one preferred, by the same annotator or with no
             annotator named.
         identical_P: both sides are one text, but for case and white space, and it is no tie.
@@ -64,6 +65,7 @@ class StructureFlags:
 
     exact_of_P: np.ndarray
     near_group_P: np.ndarray
+    near_P: np.ndarray
     opposite_P: np.ndarray
     identical_P: np.ndarray
     empty_P: np.ndarray
@@ -107,6 +109,7 @@ def audit_structure(
     flags = StructureFlags(
         exact_of_P=repeats.exact_of_P,
         near_group_P=repeats.near_group_P,
+        near_P=repeats.near_P,
         opposite_P=repeats.own_opposite_P,
         identical_P=repeats.identical_P & (table.label_P != 0.5),
         empty_P=sides.chosen_empty_P | sides.rejected_empty_P,
