@@ -75,7 +75,12 @@ def summarised(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for key in dict.fromkeys((row["data"], row["planted"]) for row in rows):
         group = [row for row in rows if (row["data"], row["planted"]) == key]
         names = [name for name in group[0] if name not in ("data", "planted", "seed")]
-        means = {name: float(np.nanmean([row[name] for row in group] or [np.nan])) for name in names}
+        known = {name: [row[name] for row in group if np.isfinite(row[name])] for name in names}
+        means = {name: float(np.mean(value)) if value else "" for name, value in known.items()}
+        means["planted_in_interval"] = sum(row["low"] <= row["planted"] <= row["high"] for row in group)
+        means["precision_in_interval"] = sum(
+            row["expected_low"] <= row["precision_top_5"] <= row["expected_high"] for row in group
+        )
         told = int(sum(np.isfinite(row["rate"]) for row in group))
         out.append({"data": key[0], "planted": key[1], "seeds": len(group), **means, "rates_told": told})
     return out
