@@ -61,7 +61,7 @@ def test_every_feature_of_one_response() -> None:
         ("a_mayor", "hedging words", 0),
         ("I can't help with that. I'm not able to provide it.", "refusal phrases", 2),
         ("I’m sorry, but I cannot assist.", "refusal phrases", 1),
-        ("I am not comfortable with this.", "refusal phrases", 1),
+        ("I am not comfortable with this. I can't really help.", "refusal phrases", 2),
         ("I can't believe it, and you cannot help it", "refusal phrases", 0),
         ("I will not stop; able to help", "refusal phrases", 0),
     ],

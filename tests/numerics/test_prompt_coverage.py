@@ -12,6 +12,7 @@ from karat.numerics.prompt_coverage import (
     neighbour_distances,
     outside_p_values,
     outside_share,
+    share_ratio,
     spectral_number,
 )
 
@@ -84,6 +85,18 @@ def test_interval_of_the_share_covers_though_all_targets_share_the_data() -> Non
         hits.append(found.low <= 0.05 <= found.high)
     assert np.mean(hits) >= 0.93
     assert np.isnan(outside_share(np.zeros(0, bool), 100).estimate)
+
+
+def test_ratio_of_shares_by_hand_and_its_coverage() -> None:
+    found = share_ratio(10, 30, 100, 200)
+    assert found.estimate == pytest.approx((10 / 100) / (30 / 200))
+    assert found.low < found.estimate < found.high
+    assert share_ratio(0, 20, 100, 200).high < 0.5
+    assert share_ratio(5, 0, 100, 200).high == np.inf
+    assert np.isnan(share_ratio(0, 0, 100, 200).estimate)
+    rng = np.random.default_rng(7)
+    ends = [share_ratio(*(int(rng.binomial(n, p)) for n, p in ((300, 0.1), (150, 0.2))), 300, 150) for _ in range(400)]
+    assert np.mean([each.low <= 0.5 <= each.high for each in ends]) >= 0.93
 
 
 def test_farthest_first_by_hand() -> None:

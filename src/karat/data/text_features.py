@@ -37,6 +37,7 @@ _PRAISE = re.compile(
 _REFUSAL = re.compile(
     r"\bi(?:['’]m| am)? "
     r"(?:can(?:['’]t| ?not)|won['’]t|will not|(?:unable|not able|not going|must decline|have to decline) to)"
+    r"(?: really| actually| currently)?"
     r" (?:help|assist|provide|do|answer|comply|fulfil|support|create|write|generate|give|share|discuss|engage|advise"
     r"|recommend|tell|offer|participate|condone|encourage)"
     r"|\bi(?:['’]m| am) not comfortable "

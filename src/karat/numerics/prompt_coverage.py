@@ -60,8 +60,8 @@ def _entropy(share_K: np.ndarray) -> float:
 def spectral_number(unit_QD: np.ndarray, *, rng: np.random.Generator, level: float = 0.95) -> Interval:
     """Vendi score of the cosine kernel: exp of the entropy of the eigenvalues of X'X / Q, trace 1.
 
-    The effective number of directions that unit vectors spread over. Estimate and interval: a jackknife over 20 random blocks,
-    on the scale of the entropy, with Student's t.
+    The effective number of directions that unit vectors spread over. Estimate and interval: a jackknife over 20 random
+    blocks, on the scale of the entropy, with Student's t.
 
     Args:
         unit_QD: vectors of length 1, shape (Q, D).
@@ -141,6 +141,22 @@ def outside_share(is_outside_T: np.ndarray, n_data: int, *, level: float = 0.95)
     share, trials = float(is_outside_T.mean()), n_targets * n_data / (n_targets + n_data)
     low, high = wilson(share * trials, trials, level=level)
     return Interval(share, low, high, n_targets, "wilson")
+
+
+def share_ratio(n_first: int, n_second: int, of_first: int, of_second: int, *, level: float = 0.95) -> Interval:
+    """(n_first / of_first) over (n_second / of_second), two counts of one kind in two sets.
+
+    Given how many of the kind there are in both, the first's share of them is binomial with odds of the ratio times
+    of_first / of_second; Wilson's ends of that share, turned into ratios.
+    """
+    total = n_first + n_second
+    if not total:
+        return UNDEFINED
+    low, high = (
+        math.inf if end >= 1 else end / (1 - end) * of_second / of_first for end in wilson(n_first, total, level=level)
+    )
+    estimate = n_first / n_second * of_second / of_first if n_second else math.inf
+    return Interval(estimate, low, high, n_first, "wilson")
 
 
 def farthest_first(

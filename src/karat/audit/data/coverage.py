@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from karat.audit.data.config import AuditDataConfig
-from karat.audit.data.coverage_findings import FALSE_ALARM, findings_of, tables_of, values_of
+from karat.audit.data.coverage_findings import FALSE_ALARM, THIN, findings_of, tables_of, values_of
 from karat.audit.data.table import whole_text
 from karat.audit.data.topics import SPLITS, Topics, characteristic_words, find_topics, project
 from karat.audit.parts import Progress
@@ -31,6 +31,7 @@ from karat.numerics.prompt_coverage import (
     neighbour_distances,
     outside_p_values,
     outside_share,
+    share_ratio,
     spectral_number,
 )
 from karat.rewards.groups import last_text
@@ -71,16 +72,24 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Prompts that the reward will be used on; p_T as `outside_p_values` gives it."""
+    """Prompts that the reward will be used on.
+
+    Attributes:
+        p_T, distance_T: as `outside_p_values` gives them.
+        topic_T: of the topics of data and targets together; words_K: of each.
+        share: of the targets, outside the data; share_K: by topic, the intervals holding for all together.
+        ratio_K: share of the data over share of the targets in each topic; n_clusters: prompts of the data in it.
+    """
 
     point_TD: np.ndarray
     text_T: tuple[str, ...]
     p_T: np.ndarray
     distance_T: np.ndarray
-    topics: Topics
+    topic_T: np.ndarray
     words_K: tuple[str, ...]
     share: Interval
     share_K: tuple[Interval, ...]
+    ratio_K: tuple[Interval, ...]
     name: str
     n_missing: int = 0
 
@@ -91,8 +100,17 @@ class Targets:
 
     @property
     def missing(self) -> list[int]:
-        """Topics of targets that lie outside for the most part, surely more than the false alarms."""
-        return [k for k, each in enumerate(self.share_K) if each.estimate >= 0.5 and each.low > FALSE_ALARM]
+        """Topics that lie outside for the most part, or that the data surely hold less than a quarter as often."""
+        return [
+            k
+            for k, (out, ratio) in enumerate(zip(self.share_K, self.ratio_K, strict=True))
+            if (out.estimate >= 0.5 and out.low > FALSE_ALARM) or ratio.high < THIN
+        ]
+
+    @property
+    def is_wanted(self) -> np.ndarray:
+        """Whether a target is outside or of a missing topic, shape (T,)."""
+        return np.asarray(self.is_outside | np.isin(self.topic_T, self.missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,23 +342,25 @@ def _targets(
     prompts: Prompts, target_TD: np.ndarray, text_T: tuple[str, ...], *, name: str, n_missing: int,
     rng: np.random.Generator,
 ) -> Targets:  # fmt: skip
+    n_data, n_targets = len(prompts.point_QD), len(target_TD)
     p_T, distance_T = outside_p_values(prompts.point_QD, target_TD, NEIGHBOURS)
-    topics = find_topics(target_TD, rng, splits=0)
-    n_data, n_topics = len(prompts.point_QD), topics.n_topics
-    # what marks a topic of the targets is what it holds more often than targets and data together
-    everything = np.concatenate([topics.topic_Q, np.full(n_data, n_topics)])
-    words = characteristic_words((*text_T, *prompts.whole_Q), everything, n_topics + 1)[:n_topics]
-    is_outside = p_T <= FALSE_ALARM
+    together = find_topics(np.concatenate([prompts.point_QD, target_TD]), rng, splits=0)
+    topic_T, n_topics = together.topic_Q[n_data:], together.n_topics
+    data_K = np.bincount(together.topic_Q[:n_data], minlength=n_topics)
+    target_K = np.bincount(topic_T, minlength=n_topics)
+    is_outside, level = p_T <= FALSE_ALARM, 1 - 0.05 / n_topics
     return Targets(
         point_TD=target_TD,
         text_T=text_T,
         p_T=p_T,
         distance_T=distance_T,
-        topics=topics,
-        words_K=tuple(words),
+        topic_T=topic_T,
+        words_K=tuple(characteristic_words((*prompts.whole_Q, *text_T), together.topic_Q, n_topics)),
         share=outside_share(is_outside, n_data),
-        share_K=tuple(
-            outside_share(is_outside[topics.topic_Q == k], n_data, level=1 - 0.05 / n_topics) for k in range(n_topics)
+        share_K=tuple(outside_share(is_outside[topic_T == k], n_data, level=level) for k in range(n_topics)),
+        ratio_K=tuple(
+            share_ratio(int(data), int(target), n_data, n_targets, level=level)
+            for data, target in zip(data_K, target_K, strict=True)
         ),
         name=name,
         n_missing=n_missing,
@@ -350,17 +370,18 @@ def _targets(
 def propose(found: Covered, n: int) -> tuple[Next, ...]:
     """Prompts to label next, each as far as can be from what is covered when it is taken.
 
-    With targets: those outside the data, the data counting as covered. Without: prompts of the data, weighed by the
-    distance to their neighbours (where data are thin) and by how much judges disagree about their pairs.
+    With targets: those outside the data or of a topic that it lacks, the data counting as covered. Without: prompts of
+    the data, weighed by the distance to their neighbours (where data are thin) and by how much judges disagree about
+    their pairs.
     """
     targets, prompts = found.targets, found.prompts
     if targets is not None:
-        outside = np.flatnonzero(targets.is_outside)
+        outside = np.flatnonzero(targets.is_wanted)
         taken, gap = farthest_first(targets.point_TD[outside], np.ones(outside.size), prompts.point_QD, n)
         return tuple(
             Next(
                 targets.text_T[t], targets.name, -1, float(far), float(targets.p_T[t]),
-                targets.words_K[targets.topics.topic_Q[t]],
+                targets.words_K[targets.topic_T[t]],
             )
             for t, far in zip(outside[taken], gap, strict=True)
         )  # fmt: skip

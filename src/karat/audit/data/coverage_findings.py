@@ -50,9 +50,11 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Targets outside the data",
         "The share of target prompts whose distance to the fifth nearest prompt of the data is so large that at most "
         "5 % of the data's own prompts are as far from theirs. Exactly 5 % of targets that come from where the data "
-        "come from are outside. Interval over targets and data.",
-        "problem: the interval lies above 10 %. ok: it ends below 10 %. unclear: neither. not checked: no --targets, "
-        "or fewer than 5.",
+        "come from are outside. Interval over targets and data. Beside it topics, found in data and targets together, "
+        "that the data surely hold less than a quarter as often as the targets: such a topic is missing even where its "
+        "prompts lie between others.",
+        "problem: the interval lies above 10 %, or a topic is missing. ok: no problem, and it ends below 10 %. "
+        "unclear: neither. not checked: no --targets, or fewer than 5.",
         "problem: the reward will be used where it has seen no preference. Label prompts from label_next.jsonl, which "
         "is ranked so that each is as far as can be from what is covered by then, and check the reward on them.",
     ),
@@ -153,12 +155,13 @@ def _outside(found: Covered) -> Finding:
     if n_targets < LEAST_TARGETS:
         return _not_checked("DA403", f"{n_targets} targets; the share outside is said from {LEAST_TARGETS} on.")
     share = targets.share
-    verdict: Verdict = "problem" if share.low > OUTSIDE_LIMIT else "ok" if share.high < OUTSIDE_LIMIT else "unclear"
+    is_problem = share.low > OUTSIDE_LIMIT or targets.missing
+    verdict: Verdict = "problem" if is_problem else "ok" if share.high < OUTSIDE_LIMIT else "unclear"
     missing = "; ".join(f"{targets.words_K[k] or 'topic ' + str(k)}" for k in targets.missing[:4])
     actions = {
         "problem": (f"Missing from the data: {missing}. " if missing else "")
         + f"{len(found.label_next)} prompts to label next are listed (label_next.jsonl with --out).",
-        "unclear": "More targets would tell." + (f" Missing from the data: {missing}." if missing else ""),
+        "unclear": "More targets would tell.",
     }
     farthest = np.argsort(targets.p_T - targets.distance_T * 1e-6, kind="stable")[:3]
     return _finding(
@@ -237,18 +240,26 @@ def _source_table(found: Covered) -> Table:
 
 
 def _target_table(targets: Targets) -> Table:
-    count_K = np.bincount(targets.topics.topic_Q, minlength=targets.topics.n_topics)
+    count_K = np.bincount(targets.topic_T, minlength=len(targets.words_K))
     rows = tuple(
-        (targets.words_K[k], int(count_K[k]), each.estimate, each.low, each.high, k in targets.missing)
-        for k, each in enumerate(targets.share_K)
-    )
+        (
+            targets.words_K[k], int(count_K[k]), targets.ratio_K[k].n_clusters, out.estimate, out.low, out.high,
+            targets.ratio_K[k].estimate, targets.ratio_K[k].low, targets.ratio_K[k].high, k in targets.missing,
+        )
+        for k, out in enumerate(targets.share_K)
+        if count_K[k]
+    )  # fmt: skip
     note = (
-        f"Topics of the {len(targets.text_T):,} targets in {targets.name or 'the targets'}; outside: share whose "
-        "conformal p-value is at most 0.05, which is 5 % for targets like the data. Intervals hold for all topics "
-        "together. missing: half or more are outside, and surely more than 5 %."
+        f"Topics of data and targets together that hold some of the {len(targets.text_T):,} targets "
+        f"({targets.name or 'targets'}). outside: share whose conformal p-value is at most 0.05, which is 5 % for "
+        "targets like the data. ratio: share of the data in the topic over share of the targets. missing: half or more "
+        "are outside and surely more than 5 %, or the ratio is surely below a quarter. Intervals hold for all topics "
+        "together."
     )
-    columns = ("words", "targets", "outside", "low", "high", "missing")
-    return Table("coverage_targets", "Targets outside the data", columns, rows, note)
+    columns = (
+        "words", "targets", "data", "outside", "low", "high", "ratio", "ratio_low", "ratio_high", "missing",
+    )  # fmt: skip
+    return Table("coverage_targets", "Targets and data by topic", columns, rows, note)
 
 
 def _next_table(proposed: tuple[Next, ...]) -> Table:
