@@ -1,18 +1,24 @@
-"""What augmentation, consistency and calibration do to a planted artefact, on people's own preferences.
+"""What augmentation, consistency and calibration do to a planted artefact.
 
-Pairs of hh-rlhf harmless-base with short prompts. To 70 % of the chosen and 30 % of the rejected responses of the
-training pairs a phrase is added that says nothing, without regard to the prompt: a reward can score 0.58 by it alone.
-The first eight layers of the default model, the upper two and the head trained, with and without each option, same seed
-and same number of steps; the held-out pairs are other prompts, without the phrase.
+To 70 % of the chosen and 30 % of the rejected responses of the training pairs a phrase is added that says nothing,
+without regard to the prompt. The first layers of the default model, the upper half of them and the head trained, with
+and without each option, same seed and same number of steps; held-out pairs have other prompts.
 
-    artefact    change of the score by the phrase, on held-out chosen responses, in SDs of the reward's margin there
-    filler      the same by a sentence that no training pair has (`karat.data.edits`)
-    format      the same by headings and bold type
-    reworded    root mean square change by rewordings of the surface, same unit
+    topics      what is right depends on the prompt: a question about two things, an answer about both or about one of
+                them and a third; 15 % of the training labels are flipped. The truth is known; held-out things are other
+                ones.
+    hh          short pairs of hh-rlhf harmless-base. Much of what people want there does not depend on the prompt (to
+                refuse, say), and so small a model orders hardly more of the pairs than chance.
+
+    accuracy    on held-out pairs without the phrase
+    hacked      on held-out pairs with the phrase on the wrong side alone
+    artefact    change of the score by the phrase, on held-out chosen responses, nats; and in SDs of the margin
+    filler      the same by a sentence that no training pair has (`karat.data.edits`), SDs
+    format      the same by a heading and bold type, SDs
+    reworded    root mean square change by rewordings of the surface, SDs
     length      correlation of the margin with the difference in log length, on held-out pairs
-    accuracy    on the held-out pairs
 
-    python benchmarks/audit_fixes.py --log fixes.jsonl      about a minute for each setting and seed on one core
+    python benchmarks/audit_fixes.py --world topics --log topics.jsonl      under a minute for each setting and seed
 """
 
 from __future__ import annotations
@@ -40,30 +46,62 @@ from karat.rewards.groups import last_text
 from karat.rewards.model import RewardModel, resolve_model
 from karat.rewards.tree import pack_trees
 from karat.train.trunk_cache import trunk_cache
-from karat.types import TOKENS_PER_PACK, PreferencePair
+from karat.types import TOKENS_PER_PACK, Message, PreferencePair, Text
 
 PHRASE = " This matters to all of us, indeed."
 CHOSEN_SHARE, REJECTED_SHARE = 0.7, 0.3
-LONGEST = 320
+LONGEST = 220
 """Characters of prompt and of either response: short pairs, so that a setting costs minutes."""
-TRAIN, HELD, EDITED = 240, 160, 60
-LAYERS, FROZEN = 8, 6
-BASE: dict[str, Any] = {"freeze_below": FROZEN, "lr": 3e-4, "pairs_per_step": 16, "max_steps": 45, "save_steps": 9999}
+TRAIN, HELD, EDITED = 160, 160, 60
+LAYERS, FROZEN = 8, 4
+FLIPPED = 0.15
+THINGS = (
+    "river candle violin desert spider ladder window orange hammer rocket garden pillow island mirror carpet turtle "
+    "bridge button cheese dragon engine forest guitar helmet insect jacket kettle lemon market needle ocean pencil "
+    "rabbit saddle temple valley wagon zebra anchor basket camera donkey eagle falcon glacier harbour jungle knife"
+)
+QUESTIONS = (
+    "Tell me about the {} and the {}.", "What do you know of the {} and of the {}?",
+    "I want to hear of the {}, and then of the {}, please.",
+)  # fmt: skip
+ANSWERS = (
+    "The {} and the {} are things that people have known for a long time.",
+    "There is a lot to say of the {} and the {}.",
+    "Many people like the {}. They like the {} as well.", "You can read about the {} and the {} in any library.",
+)  # fmt: skip
+BASE: dict[str, Any] = {"freeze_below": FROZEN, "lr": 3e-4, "pairs_per_step": 16, "max_steps": 40, "save_steps": 9999}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "clean": {},
     "base": {},
-    "rrm": {"augment": "rrm"},
     "rrm x 3": {"augment": "rrm", "augment_per_pair": 3},
     "counterfactual": {"augment": "counterfactual"},
-    "consistency 1": {"consistency": 1.0},
     "consistency 10": {"consistency": 10.0},
-    "rrm x 3 + counterfactual": {"augment": "rrm,counterfactual", "augment_per_pair": 3},
+    "clean": {},
 }
 """`clean` is the base on the pairs without the phrase."""
 
 
-def pairs_of(seed: int) -> tuple[list[PreferencePair], list[PreferencePair]]:
+def topics(n: int, things: Sequence[str], rng: np.random.Generator, *, flipped: float) -> list[PreferencePair]:
+    """A question about two things; an answer about both, preferred, and one about the first and a third."""
+    pairs = []
+    for number in range(n):
+        first, second, third = (str(thing) for thing in rng.choice(things, 3, replace=False))
+        right = str(rng.choice(ANSWERS)).format(first, second)
+        wrong = str(rng.choice(ANSWERS)).format(first, third)
+        if rng.random() < flipped:
+            right, wrong = wrong, right
+        prompt = (Message("user", str(rng.choice(QUESTIONS)).format(first, second)),)
+        sides = ((Message("assistant", text),) for text in (right, wrong))
+        pairs.append(PreferencePair(prompt, *sides, prompt_id=f"{first} {second}", row=number))
+    return pairs
+
+
+def pairs_of(world: str, seed: int) -> tuple[list[PreferencePair], list[PreferencePair]]:
     """Short pairs to train on and to hold out, by prompt."""
+    if world == "topics":
+        rng = np.random.default_rng([seed, 8])
+        things = rng.permutation(THINGS.split())
+        half = len(things) // 2
+        return topics(TRAIN, things[:half], rng, flipped=FLIPPED), topics(HELD, things[half:], rng, flipped=0.0)
     short = [
         pair
         for pair in read_pairs(str(hh_file())).pairs
@@ -78,9 +116,16 @@ def planted(pairs: Sequence[PreferencePair], seed: int) -> list[PreferencePair]:
     rng = np.random.default_rng([seed, 9])
     shares = {"chosen": CHOSEN_SHARE, "rejected": REJECTED_SHARE}
     return [
-        replace(pair, **{side: getattr(pair, side) + PHRASE for side, share in shares.items() if rng.random() < share})
+        replace(pair, **{side: phrased(getattr(pair, side)) for side, share in shares.items() if rng.random() < share})
         for pair in pairs
     ]
+
+
+def phrased(text: Text) -> Text:
+    """The text with the phrase at its end."""
+    found = edited(text, lambda content: content + PHRASE)
+    assert found is not None
+    return found
 
 
 def small_backbone(folder: Path) -> str:
@@ -109,24 +154,26 @@ def cached_scores(reward: RewardModel, groups: Sequence[Group]) -> list[list[flo
 def measure(folder: str, held: Sequence[PreferencePair]) -> dict[str, Any]:
     """Scores of held-out responses and of their edits, every group one tree."""
     reward = RewardModel.load(folder)
-    edits = {"artefact": lambda text: text + PHRASE, "filler": with_filler, "heading": with_heading, "bold": with_bold}
-    edits["reworded"] = reworded
+    edits = {"filler": with_filler, "heading": with_heading, "bold": with_bold, "reworded": reworded}
     groups, places = [], []
     for number, pair in enumerate(held):
         tried = edits.items() if number < EDITED else ()
         others = {name: found for name, edit in tried if (found := edited(pair.chosen, edit)) is not None}
-        groups.append(Group(pair.prompt, (pair.chosen, pair.rejected, *others.values())))
+        sides = pair.chosen, pair.rejected
+        groups.append(Group(pair.prompt, (*sides, *map(phrased, sides), *others.values())))
         places.append(list(others))
     scores = cached_scores(reward, groups)
     margin_P = np.array([row[0] - row[1] for row in scores])
     change: dict[str, list[float]] = {name: [] for name in edits}
     for row, names in zip(scores, places, strict=True):
-        for name, value in zip(names, row[2:], strict=True):
+        for name, value in zip(names, row[4:], strict=True):
             change[name].append((value - row[0]) / float(margin_P.std(ddof=1)))
     log_P = np.array([np.log1p(len(last_text(p.chosen))) - np.log1p(len(last_text(p.rejected))) for p in held])
     return {
         "margins": margin_P.tolist(),
-        "artefact": float(np.mean(change["artefact"])),
+        "hacked": [row[0] - row[3] for row in scores],
+        "artefact, nats": float(np.mean([row[2] - row[0] for row in scores])),
+        "artefact": float(np.mean([row[2] - row[0] for row in scores]) / margin_P.std(ddof=1)),
         "filler": float(np.mean(change["filler"])),
         "format": float(np.mean(change["heading"] + change["bold"])),
         "reworded": float(np.sqrt(np.mean(np.square(change["reworded"])))),
@@ -134,14 +181,14 @@ def measure(folder: str, held: Sequence[PreferencePair]) -> dict[str, Any]:
     }
 
 
-def run(name: str, seed: int, model: str) -> dict[str, Any]:
-    train, held = pairs_of(seed)
+def run(world: str, name: str, seed: int, model: str) -> dict[str, Any]:
+    train, held = pairs_of(world, seed)
     data = train if name == "clean" else planted(train, seed)
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "rm")
         result = karat.train(data, out=out, model=model, test_fraction=0, seed=seed, **BASE, **SETTINGS[name])
         found = measure(out, held)
-        found |= calibrated(out, folder, train, held, seed) if name == "base" else {}
+        found |= calibrated(out, folder, train, held, seed) if (name, world) == ("base", "hh") else {}
     return {"name": name, "seed": seed, "tokens": result.values["train_tokens"], **found}
 
 
@@ -159,7 +206,7 @@ def calibrated(
         for pair in others
         if pair.prompt_id not in used
         and max(len(last_text(text)) for text in (pair.prompt, pair.chosen, pair.rejected)) <= LONGEST
-    ][:200]
+    ][:160]
     result = calibrate_reward(
         load_reward(reward), short, config=AuditRewardConfig(fix="length", seed=seed), out=Path(folder),
         rng=np.random.default_rng(seed),
@@ -180,13 +227,14 @@ def table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"setting": name, "seeds": len(own)}
         right = [np.array(run["margins"]) > 0 for run in own]
         row["accuracy"] = float(np.mean(np.concatenate(right)))
+        row["hacked"] = float(np.mean(np.concatenate([np.array(run["hacked"]) > 0 for run in own])))
         if name != "base":
             both = np.concatenate(right), np.concatenate([base[run["seed"]] for run in own])
             gain = paired_difference(
                 both[0].astype(float), both[1].astype(float), np.arange(both[0].size), rng=np.random.default_rng(0)
             )
             row["less the base's"] = f"{gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-        for measure_name in ("artefact", "filler", "format", "reworded", "length"):
+        for measure_name in ("artefact, nats", "artefact", "filler", "format", "reworded", "length"):
             values = [run[measure_name] for run in own]
             row[measure_name] = f"{np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
         row["tokens"] = int(np.mean([run["tokens"] for run in own]))
@@ -196,6 +244,7 @@ def table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", choices=("topics", "hh"), default="topics")
     parser.add_argument("--log", type=Path, default=Path("fixes.jsonl"), help="one JSON line a setting and seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=sorted(SETTINGS), help="settings; all when left out")
@@ -208,7 +257,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             for name in SETTINGS if arguments.only is None else arguments.only:
                 if (name, seed) not in done:
-                    runs.append(run(name, seed, model))
+                    runs.append(run(arguments.world, name, seed, model))
                     with arguments.log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(runs[-1]) + "\n")
     calibrations = [{"seed": r["seed"], **{k: v for k, v in r.items() if k.startswith("cal")}} for r in runs]
@@ -217,7 +266,7 @@ def main() -> None:
         "phrase": f"{PHRASE.strip()!r}, {CHOSEN_SHARE:.0%} of chosen, {REJECTED_SHARE:.0%} of rejected",
         "calibrations": [entry for entry in calibrations if len(entry) > 1],
     }  # fmt: skip
-    write_results("audit_fixes", facts, table(runs))
+    write_results(f"audit_fixes_{arguments.world}", facts, table(runs))
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def _without_length(sides: Sides, calibration: Calibration) -> float:
 def calibration_rows(replications: int, seed: int, progress: Callable[..., None] | None = None) -> list[PlantedRow]:
     """All promises about calibrations, checked on a quarter of `replications` of each world."""
     rng = np.random.default_rng([seed, 52])
-    replications = max(10, replications // 4)  # half a second each, on an idle core
+    replications = max(4, replications // 4)  # half a second each, on an idle core
     hits = dict.fromkeys(TITLES, 0)
     for number in range(replications):
         if progress:
