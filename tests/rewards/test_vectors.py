@@ -43,7 +43,7 @@ def by_hand(model: str, prompt: str, response: str, layer: int) -> np.ndarray:
     ids = [*tokenizer(prompt + response)["input_ids"], tokenizer.eos_token_id]
     with torch.no_grad():
         states = network(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
-    return states[layer][0, n_prompt:].mean(dim=0).numpy()
+    return np.asarray(states[layer][0, n_prompt:].mean(dim=0))
 
 
 def test_a_vector_is_the_mean_over_the_response_alone(model: str) -> None:
@@ -51,7 +51,8 @@ def test_a_vector_is_the_mean_over_the_response_alone(model: str) -> None:
     assert found.chosen_PD[0] == pytest.approx(by_hand(model, PROMPT, "a plum", 2), abs=2e-5)
     assert found.rejected_PD[0] == pytest.approx(by_hand(model, PROMPT, "a plum and an apple", 2), abs=2e-5)
     assert found.rejected_PD[2] == pytest.approx(by_hand(model, "Hm. ", "", 2), abs=2e-5)
-    assert (found.chosen_PD.dtype, found.layer, found.n_cut, found.missing) == (np.float32, 2, 0, {})
+    assert found.chosen_PD.dtype == np.float32
+    assert (found.layer, found.n_cut, len(found.missing)) == (2, 0, 0)
 
 
 def test_the_prompts_vector_leaves_out_the_first_token(model: str) -> None:
