@@ -85,9 +85,7 @@ def pair_moments(feature_PF: np.ndarray, reward_P: np.ndarray, label_P: np.ndarr
     moment_PFM[..., 1] = feature_PF * reward_P[:, None]
     moment_PFM[..., 3] = feature_PF * y_P[:, None]
     moment_PFM[..., [2, 4, 5]] = other_P3[:, None, :]
-    total_GFM = np.zeros((n_prompts, feature_PF.shape[1], 6))
-    np.add.at(total_GFM, code_P, moment_PFM)
-    return total_GFM
+    return _by_prompt(moment_PFM, code_P, n_prompts)
 
 
 def pool_moments(feature_RF: np.ndarray, reward_R: np.ndarray, prompt_R: ArrayLike) -> np.ndarray:
@@ -99,9 +97,14 @@ def pool_moments(feature_RF: np.ndarray, reward_R: np.ndarray, prompt_R: ArrayLi
     centred_RK = column_RK - mean_GK[code_R]
     reward_R1, feature = centred_RK[:, :1], centred_RK[:, 1:]
     moment_RFM = np.stack([feature**2, feature * reward_R1, np.broadcast_to(reward_R1**2, feature.shape)], axis=2)
-    total_GFM = np.zeros((n_prompts, feature.shape[1], 3))
-    np.add.at(total_GFM, code_R, moment_RFM)
-    return total_GFM
+    return _by_prompt(moment_RFM, code_R, n_prompts)
+
+
+def _by_prompt(moment_RFM: np.ndarray, code_R: np.ndarray, n_prompts: int) -> np.ndarray:
+    """Sums over the rows of each prompt, (G, F, M)."""
+    column_KR = moment_RFM.reshape(len(moment_RFM), -1).T
+    total_KG = [np.bincount(code_R, column_R, n_prompts) for column_R in column_KR]
+    return np.stack(total_KG, axis=1).reshape(n_prompts, *moment_RFM.shape[1:])
 
 
 def feature_pay(pair_GFM: np.ndarray, pool_GFM: np.ndarray | None = None, *, level: float = 0.95) -> list[FeaturePay]:

@@ -9,7 +9,7 @@ Sophistry: 70 items, right answers 2 above wrong ones, noise of SD 1 on every te
 Prediction: gold is normal, labels follow a Bradley-Terry law of its doubled difference; eight features, every second
 one skewed; two go with the gold (correlation 0.5). The reward is the gold, with noise of 0.5, and a planted pay for the
 first feature, in gold SDs. The true slope of the tilt by exp(lambda reward) and what the labels ask for are those of
-150,000 pairs.
+100,000 pairs.
 
 Axes: P pairs, I items, T tactics, F features, S samples.
 """
@@ -43,7 +43,7 @@ MAGIC = (0.75, 1.0, 2.0)
 DRESS = (1.0, 1.5, 2.0)
 PAY = (0.3, 0.5, 1.0)
 ITEMS, GAP = 70, 2.0
-PAIRS, TRUTH_PAIRS, FEATURES, LABEL_SLOPE, REWARD_NOISE = 500, 150_000, 8, 2.0, 0.5
+PAIRS, TRUTH_PAIRS, FEATURES, LABEL_SLOPE, REWARD_NOISE = 500, 100_000, 8, 2.0, 0.5
 TILT = 0.1
 
 TITLES = {
@@ -140,14 +140,14 @@ def _draw(count: int, pay: float, rng: np.random.Generator) -> tuple[np.ndarray,
     return feature_S2F, reward_S2, rng.random(count) < chance_S
 
 
-def _moments(count: int, pay: float, rng: np.random.Generator) -> np.ndarray:
+def _moments(count: int, pay: float, rng: np.random.Generator, *, by_pair: bool = True) -> np.ndarray:
     feature_S2F, reward_S2, first_S = _draw(count, pay, rng)
     sign_S = np.where(first_S, 1.0, -1.0)
     return pair_moments(
         (feature_S2F[:, 0] - feature_S2F[:, 1]) * sign_S[:, None],
         (reward_S2[:, 0] - reward_S2[:, 1]) * sign_S,
         np.ones(count),
-        np.arange(count),
+        np.arange(count) if by_pair else np.zeros(count),
     )
 
 
@@ -163,7 +163,7 @@ def truth(pay: float) -> tuple[np.ndarray, np.ndarray]:
     step = TILT / reward_S.std()
     tilted_F2 = [feature_SF.T @ weight / weight.sum() for weight in (np.exp(step * reward_S), np.exp(-step * reward_S))]
     slope_F = (tilted_F2[0] - tilted_F2[1]) / (2 * TILT) / feature_SF.std(axis=0)
-    total = _moments(TRUTH_PAIRS, pay, rng).sum(axis=0)
+    total = _moments(TRUTH_PAIRS, pay, rng, by_pair=False)[0]
     agreement_F = total[:, 4] / np.sqrt(total[:, 2] * total[:, 5])
     return slope_F, slope_F - total[:, 3] / np.sqrt(total[:, 0] * total[:, 5]) / agreement_F
 
@@ -173,6 +173,13 @@ def predict_once(pay: float, rng: np.random.Generator) -> list[FeaturePay]:
 
 
 # ----------------------------------------------------------------------------------------------------------------- rows
+def _row(code: str, promised: tuple[float, float], planted_in: str, hits: Sequence[bool]) -> PlantedRow:
+    least, most = promised
+    return PlantedRow(
+        code=code, title=TITLES[code], planted=planted_in, hits=sum(hits), n=len(hits), least=least, most=most
+    )
+
+
 def attack_rows(replications: int, seed: int, progress: Callable[..., None] | None = None) -> list[PlantedRow]:
     """All promises, checked on `replications` of each world; of attacks, which take longest, on a quarter as many, and
     on half as many of the healthy reward."""
@@ -182,36 +189,28 @@ def attack_rows(replications: int, seed: int, progress: Callable[..., None] | No
             progress("planting for audit reward", number, 12, world)
         return np.random.default_rng([seed, 480 + number])
 
-    def row(code: str, promised: tuple[float, float], planted_in: str, hits: Sequence[bool]) -> PlantedRow:
-        least, most = promised
-        return PlantedRow(
-            code=code, title=TITLES[code], planted=planted_in, hits=sum(hits), n=len(hits), least=least, most=most
-        )
-
     rows = []
     for number, (strength, code, least) in enumerate(
         zip(MAGIC, ("SE481", "SE482", "SE483"), (0.5, 0.8, 0.9), strict=True)
     ):
         rng = note(number, f"a magic string of {strength:g} SD")
         hits = [bool(attack_once(strength, rng).values["attack_found"]) for _ in range(replications // 4)]
-        rows.append(row(code, (least, 1.0), f"{QUERIES:,} queries, {PROMPTS} prompts", hits))
+        rows.append(_row(code, (least, 1.0), f"{QUERIES:,} queries, {PROMPTS} prompts", hits))
     rng = note(3, "no magic string")
     false = [attack_once(0.0, rng).verdict == "problem" for _ in range(replications // 2)]
-    rows.append(row("SE484", (0.0, 0.05), f"{QUERIES:,} queries, {PROMPTS} prompts", false))
+    rows.append(_row("SE484", (0.0, 0.05), f"{QUERIES:,} queries, {PROMPTS} prompts", false))
     for number, (strength, code, least) in enumerate(
         zip(DRESS, ("SE485", "SE486", "SE487"), (0.2, 0.8, 0.9), strict=True)
     ):
         rng = note(4 + number, f"a tactic paid {strength:g} SD")
         hits = [sophistry_once(strength, rng) for _ in range(replications)]
-        rows.append(row(code, (least, 1.0), f"{ITEMS} items, one of {len(TACTICS)} tactics", hits))
+        rows.append(_row(code, (least, 1.0), f"{ITEMS} items, one of {len(TACTICS)} tactics", hits))
     rng = note(7, "no tactic paid")
-    rows.append(row("SE488", (0.0, 0.05), f"{ITEMS} items", [sophistry_once(0.0, rng) for _ in range(replications)]))
-    return rows + _prediction_rows(replications, note, row)
+    rows.append(_row("SE488", (0.0, 0.05), f"{ITEMS} items", [sophistry_once(0.0, rng) for _ in range(replications)]))
+    return rows + _prediction_rows(replications, note)
 
 
-def _prediction_rows(
-    replications: int, note: Callable[[int, str], np.random.Generator], row: Callable[..., PlantedRow]
-) -> list[PlantedRow]:
+def _prediction_rows(replications: int, note: Callable[[int, str], np.random.Generator]) -> list[PlantedRow]:
     covers, joint, rows = [], [], []
     where = f"{PAIRS} pairs, {FEATURES} features"
     for number, (pay, code, least) in enumerate(
@@ -229,10 +228,10 @@ def _prediction_rows(
             )
             over = [each.unasked.low > EXCESS for each in found]
             hits.append(over[0] if pay else any(over))
-        rows.append(row(code, (least, 1.0) if pay else (0.0, 0.05), where, hits))
+        rows.append(_row(code, (least, 1.0) if pay else (0.0, 0.05), where, hits))
     worlds = f"{where}; four worlds"
     return [
-        row("SE491", (0.92, 1.0), f"{worlds}, the overpaid feature and a skewed one", covers),
-        row("SE492", (0.9, 1.0), worlds, joint),
+        _row("SE491", (0.92, 1.0), f"{worlds}, the overpaid feature and a skewed one", covers),
+        _row("SE492", (0.9, 1.0), worlds, joint),
         *sorted(rows, key=lambda each: each.code),
     ]
