@@ -21,7 +21,8 @@ from scipy.special import logsumexp
 
 from karat.errors import InputError
 
-_STEPS, _TOLERANCE = 30, 1e-4
+_STEPS, _TOLERANCE = 30, 1e-3
+"""Of EM: most steps, and the gain in log-likelihood for each point at which it stops; a component is worth far more."""
 _FLOOR = 1e-4
 """Of the mean variance, added to each: points that coincide in a direction would make it infinitely likely."""
 
@@ -100,12 +101,14 @@ def _fit(point: np.ndarray, weight_K: np.ndarray, mean_KD: np.ndarray, covarianc
     last = -math.inf
     for _ in range(_STEPS):
         joint_QK = _log_joint(point, weight_K, mean_KD, covariance_DD)
-        total_Q = logsumexp(joint_QK, axis=1)
-        likelihood = float(total_Q.sum())
+        top_Q = joint_QK.max(axis=1)
+        share_QK = np.exp(joint_QK - top_Q[:, None])
+        total_Q = share_QK.sum(axis=1)
+        likelihood = float(top_Q.sum() + np.log(total_Q).sum())
         if likelihood - last < _TOLERANCE * n:
             break
         last = likelihood
-        share_QK = np.exp(joint_QK - total_Q[:, None])
+        share_QK /= total_Q[:, None]
         held_K = share_QK.sum(axis=0)
         keep = held_K >= 1
         share_QK, held_K = share_QK[:, keep], held_K[keep]
