@@ -101,6 +101,8 @@ def test_intervals_hold_the_truth(by_pool: bool) -> None:
 
 
 def test_edges() -> None:
+    none = feature_pay(pair_moments(np.zeros((0, 2)), np.zeros(0), np.zeros(0), []))
+    assert [np.isnan(pay.excess.estimate) for pay in none] == [True, True]
     one = feature_pay(pair_moments(np.ones((3, 1)), np.ones(3), np.ones(3), ["a"] * 3))[0]
     assert np.isnan(one.first_order.low)
     same = feature_pay(pair_moments(np.ones((3, 1)), np.ones(3), np.ones(3), ["a", "b", "c"]))[0]

@@ -102,7 +102,7 @@ def pool_moments(feature_RF: np.ndarray, reward_R: np.ndarray, prompt_R: ArrayLi
 
 def _by_prompt(moment_RFM: np.ndarray, code_R: np.ndarray, n_prompts: int) -> np.ndarray:
     """Sums over the rows of each prompt, (G, F, M)."""
-    column_KR = moment_RFM.reshape(len(moment_RFM), -1).T
+    column_KR = moment_RFM.reshape(len(moment_RFM), math.prod(moment_RFM.shape[1:])).T
     total_KG = [np.bincount(code_R, column_R, n_prompts) for column_R in column_KR]
     return np.stack(total_KG, axis=1).reshape(n_prompts, *moment_RFM.shape[1:])
 
