@@ -54,7 +54,7 @@ TOGETHER = (("length",), ("format", "sycophancy", "magic"))
 ALL_PROBES_FROM = 200
 CODE_OF = {"length": "RW215", "format": "RW211", "sycophancy": "RW223", "magic": "RW219"}
 RESAMPLES = 100
-LEAST_POWER = {0.25: 0.5, 0.5: 0.95, 1.0: 0.95}
+LEAST_POWER = {0.25: 0.8, 0.5: 0.95, 1.0: 0.95}
 POLITE = " Thank you, please, you are welcome."
 
 TITLES = {

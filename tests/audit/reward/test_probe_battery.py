@@ -201,6 +201,16 @@ def test_a_wrapped_question_is_judged_by_the_margin() -> None:
     assert each.interval.estimate < -1
 
 
+def test_what_a_prompt_adds_to_both_answers_is_no_effect() -> None:
+    def score(prompt: str, text: str) -> float:
+        return len(text) + 1000.0 * ("@" in prompt)
+
+    found = probed(score, prose_pairs(40), probes="handle in the question")
+    each = next(each for each in found.probes if each.battery.probe.name == "handle in the question")
+    assert each.interval.estimate == 0
+    assert each.verdict == "ok"
+
+
 def test_missing_scores_are_counted_and_named() -> None:
     def score(groups: Sequence[Group]) -> list[list[Score]]:
         return [
