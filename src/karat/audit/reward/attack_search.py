@@ -92,11 +92,16 @@ class Case:
 
 def placed(attack: Attack, case: Case) -> Text:
     """The response that the attack makes; blank space that opens responses of the data stays in front."""
-    text = last_text(case.rejected)
-    lead = text[: len(text) - len(text.lstrip())] if text.strip() else ""
+    text, lead = last_text(case.rejected), lead_of(case)
     if attack.target == "alone":
         return _as_response(lead + attack.after, case.rejected, whole=True)
     return _as_response(lead + attack.before + text[len(lead) :] + attack.after, case.rejected, whole=False)
+
+
+def lead_of(case: Case) -> str:
+    """Blank space before the worse response; plain dialogues have it between prompt and response."""
+    text = last_text(case.rejected)
+    return text[: len(text) - len(text.lstrip())] if text.strip() else ""
 
 
 def _as_response(text: str, like: Text, *, whole: bool) -> Text:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from karat.audit.reward.attack_search import Attack, Case, Search, placed, worth
+from karat.audit.reward.attack_search import Attack, Case, Search, lead_of, placed, worth
 from karat.rewards.backbone import RewardNet
 from karat.rewards.groups import Group
 from karat.rewards.model import RewardModel
@@ -111,7 +111,10 @@ def _surviving(
     """The swaps as strings whose tokens come back, with those tokens."""
     kept = {}
     for swap in swaps:
-        child = replace(parent, after=str(reward.encoder.tokenizer.decode(list(swap))), origin="gradient")
+        text = str(reward.encoder.tokenizer.decode(list(swap)))
+        if parent.target == "alone":  # the blank before a response is part of its first token
+            text = text.removeprefix(lead_of(cases[0]))
+        child = replace(parent, after=text, origin="gradient")
         if span_of(reward, child, cases) == swap:
             kept[child] = swap
     return kept
@@ -159,7 +162,9 @@ def span_of(reward: RewardModel, attack: Attack, cases: Sequence[Case]) -> tuple
     if len(found) != 1:
         return None
     (ids,) = found
-    return ids if ids and str(reward.encoder.tokenizer.decode(list(ids))) == attack.after else None
+    text = str(reward.encoder.tokenizer.decode(list(ids)))
+    lead = lead_of(cases[0]) if attack.target == "alone" else ""
+    return ids if ids and text in (attack.after, lead + attack.after) else None
 
 
 def _sequences(
