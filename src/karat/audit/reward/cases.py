@@ -19,7 +19,7 @@ Key = tuple[Text, str, Text, int]
 """Prompt, tools, response, and 1 for the copy that the identity control scores; a text is scored once."""
 Terms = tuple[tuple[int, Key], ...]
 """Signs with what they belong to: a score, or the margin of two."""
-RESPONSES_PER_CALL = 2048
+RESPONSES_PER_CALL = 512
 
 
 @dataclass(frozen=True, slots=True)

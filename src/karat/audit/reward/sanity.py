@@ -22,7 +22,7 @@ from karat.rewards.protocol import Reward
 from karat.types import NAN, PreferencePair, Result, Score
 
 SANITY_PAIRS = 32
-PARITY_PROMPTS = 8
+PARITY_PROMPTS = 4
 """Prompts that are scored again in other calls."""
 RESOLUTION_BITS = {"float16": 10, "bfloat16": 7}
 """Bits after the leading one."""
