@@ -10,7 +10,7 @@ import pytest
 from audit.planted_pairs import planted_rows, spelled  # noqa: F401
 from karat.audit.data.compare import compare_data, part_material, prompt_key, short_names
 from karat.audit.data.compare_findings import learned_verdict
-from karat.audit.data.compare_measure import Contrast, contrast_of
+from karat.audit.data.compare_measure import Contrast, HeldOut, contrast_of, judged_at
 from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.training_sets import PoolOrder, common_size, draw_mix, ladder, mixes_of
 from karat.errors import InputError
@@ -175,3 +175,12 @@ def test_a_difference_can_be_read_both_ways() -> None:
     kept = (Contrast("a", "b", Interval(0.1, 0.0, 0.3, 9, "crossed t"), 0.04),)
     turned = contrast_of(kept, "b", "a").difference
     assert (turned.estimate, turned.low, turned.high) == (-0.1, -0.3, 0.0)
+
+
+def test_a_learning_curve_is_judged_at_home_unless_files_are_named() -> None:
+    def held(name: str, home: int) -> HeldOut:
+        return HeldOut(name, home, np.ones(2), np.arange(2), counts=home < 0)
+
+    home = [held("a", 0), held("b", 1)]
+    assert [test.counts for test in judged_at(1, home)] == [False, True]
+    assert [test.counts for test in judged_at(1, [*home, held("file", -1)])] == [False, False, True]

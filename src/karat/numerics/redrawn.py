@@ -1,7 +1,7 @@
 """Means over training sets drawn from one pool, and over test prompts: the error of a new pool and new prompts.
 
-Axes: S draws of the training set, P test prompts, N test pairs, M columns (contrasts or training sizes), B bootstrap
-draws.
+Axes: S draws of the training set, P test prompts, N test pairs, M columns (contrasts or training sizes), B
+bootstrap draws.
 
     value[s, p] = mean + draw[s] + prompt[p] + rest[s, p]
 
@@ -13,10 +13,11 @@ and the mean over all parts has q of it (the delete-d jackknife, Shao & Wu 1989)
     Var(mean) = s^2 (q / (1 - q) + 1 / S) + Var(prompt means) / P
 
 How the pool acts on single prompts is in the second term, since the prompts' means are those of this pool. s^2 is the
-variance over the draws' means less half of what the rest adds to it: all of it would be unbiased (Cornfield & Tukey
-1956, as in `karat.numerics.crossed`), but few draws tell it badly, and half errs to the wide side. Degrees of freedom
-after Satterthwaite 1946. In 500 replications each of seven settings, of heads that are means of differences, 95 %
-intervals of a difference held the truth in 94 to 99 %, of one accuracy in 92 to 98 %.
+plain variance over the draws' means; the rest that is in it is thus counted twice, which errs to the wide side, because
+accuracy is not linear in the training pairs: with the rest taken out (Cornfield & Tukey 1956, as in
+`karat.numerics.crossed`) two sources of coin tosses were told apart in 6 % of 250 replications. In 500 replications
+each of seven settings, with means of differences for heads, 95 % intervals of a difference held the truth in 95 to
+99.8 %, of one accuracy in 93 to 99 %. Degrees of freedom after Satterthwaite 1946.
 """
 
 from __future__ import annotations
@@ -107,9 +108,7 @@ def redrawn_mean(value_SPM: np.ndarray, share_M: ArrayLike, *, fewest_prompts: i
         raise InputError(f"share_M = {share.tolist()}: a draw must leave out some of the pool, and hold some of it.")
     draw_SM, prompt_PM = value_SPM.mean(axis=1), value_SPM.mean(axis=0)
     factor_M = np.sqrt(share / (1 - share))
-    rest_SPM = value_SPM - draw_SM[:, None] - prompt_PM + draw_SM.mean(axis=0)
-    rest_MM = np.einsum("spm,spn->mn", rest_SPM, rest_SPM) / ((n_draws - 1) * (n_prompts - 1))
-    between_MM = _positive(_covariance(draw_SM) - rest_MM / (2 * n_prompts))
+    between_MM = _covariance(draw_SM)
     return RedrawnMean(
         mean_M=draw_SM.mean(axis=0),
         train_MM=between_MM * (np.outer(factor_M, factor_M) + 1 / n_draws),
@@ -122,12 +121,6 @@ def redrawn_mean(value_SPM: np.ndarray, share_M: ArrayLike, *, fewest_prompts: i
 def _covariance(value_UM: np.ndarray) -> np.ndarray:
     away_UM = value_UM - value_UM.mean(axis=0)
     return np.asarray(away_UM.T @ away_UM / (len(value_UM) - 1))
-
-
-def _positive(matrix_MM: np.ndarray) -> np.ndarray:
-    """The nearest covariance: without the directions whose variance came out negative."""
-    variance_M, axis_MM = np.linalg.eigh(matrix_MM)
-    return np.asarray((axis_MM * np.maximum(variance_M, 0.0)) @ axis_MM.T)
 
 
 def by_prompt(value_SN: np.ndarray, prompt_N: ArrayLike) -> np.ndarray:

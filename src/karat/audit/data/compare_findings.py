@@ -42,9 +42,10 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     ),
     "DA503": (
         "More pairs of the same kind would help",
-        "What doubling the training pairs of the best source would add to its accuracy, from a curve through several "
-        "training sizes: floor + b n^-c for all c from -1/2 (rising faster than the logarithm) to 2, weighted by how "
-        "well each fits; the interval contains not knowing the exponent. Predicted beyond what was measured.",
+        "What doubling the training pairs of the best source would add to its accuracy on the --test files, or else "
+        "on its own held-out share, from a curve through several training sizes: floor + b n^-c for all c from -1/2 "
+        "(rising faster than the logarithm) to 2, weighted by how well each fits; the interval contains not knowing "
+        "the exponent. Predicted beyond what was measured.",
         f"ok: the whole interval is above 0, or it ends below {DOUBLING_THAT_MATTERS:g}. unclear: neither. not "
         f"checked: fewer than {LEAST_SIZES} training sizes.",
         "A gain near 0: better labels or other prompts will do more than more of the same.",
@@ -286,7 +287,8 @@ def _curve_points(main: Comparison) -> Table:
         for column, size in enumerate(sizes):
             rows.append((name, size, *_ends(accuracy.interval(column)), *_ends(loss.interval(column))))
     columns = ("source", "pairs", "accuracy", "low", "high", "nll", "nll_low", "nll_high")
-    return Table("compare_curve", "Learning curves", columns, tuple(rows), "Smaller training sets are parts of larger.")
+    note = "Judged on the --test files, or else at home. Smaller training sets are parts of larger ones."
+    return Table("compare_curve", "Learning curves", columns, tuple(rows), note)
 
 
 def _curve_fits(main: Comparison) -> Table:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -297,12 +297,22 @@ def _cell(trained: Trained, number: int, test: HeldOut) -> tuple[Interval, Inter
     return accuracy, _mean(trained.loss[number], trained.share, trained.loss[number].shape[1]).interval()
 
 
+def judged_at(source: int, tests: Sequence[HeldOut]) -> list[HeldOut]:
+    """The tests with those that count for a source's learning curve: named files, else its own held-out share.
+
+    Away from home more pairs can lead further astray; what they bring there is not what they hold.
+    """
+    if any(test.home < 0 for test in tests) or all(test.home != source for test in tests):
+        return list(tests)
+    return [replace(test, counts=test.home == source) for test in tests]
+
+
 def _curves(
     plan: Plan, tests: Sequence[HeldOut], done: Mapping[tuple[str, int], Trained]
 ) -> tuple[
     dict[str, LearningCurve], dict[str, LearningCurve], dict[str, tuple[tuple[int, ...], RedrawnMean, RedrawnMean]]
 ]:
-    """Accuracy and loss against the size, for each source, over the counting test sets."""
+    """Accuracy and loss against the size, for each source, over the tests of `judged_at`."""
     curves: dict[str, LearningCurve] = {}
     loss_curves: dict[str, LearningCurve] = {}
     ladders = {}
@@ -310,8 +320,9 @@ def _curves(
         if not sizes:
             continue
         means = []
+        judged = judged_at(number, tests)
         for of_loss in (False, True):
-            scores = [score_of(done[name, size], tests, of_loss=of_loss) for size in sizes]
+            scores = [score_of(done[name, size], judged, of_loss=of_loss) for size in sizes]
             value_SGM = np.stack([score_SG for score_SG, _ in scores], axis=2)
             share_M = [done[name, size].share for size in sizes]
             means.append(redrawn_mean(value_SGM, share_M, fewest_prompts=scores[0][1]))

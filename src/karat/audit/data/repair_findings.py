@@ -30,7 +30,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         f"whole interval is below 0. unclear: neither. not checked: fewer than {LEAST_PROMPTS} prompts, no hidden "
         "states, or resplit alone.",
         "problem: do not use the copy; leave out the step that costs most (--fix with fewer steps). unclear: more "
-        "pairs (--embed-pairs).",
+        "pairs (--embed-pairs), or an independent judge (--reward): heads fitted to the same pairs know little of "
+        "their labels that training on them does not.",
     ),
     "DA602": (
         "Pairs that the repair changed",
@@ -74,8 +75,10 @@ def _better(found: Repaired) -> Finding:
     verdict: Verdict = "problem" if gain.high < 0 else "ok" if gain.low > -HARM else "unclear"
     actions = {
         "problem": f"Do not train on the copy: {', '.join(found.steps)} made it worse.",
-        "unclear": "More judged pairs (--embed-pairs) would tell.",
-        "ok": "" if gain.low > 0 else "No harm is done, and no gain is certain.",
+        "unclear": "More judged pairs (--embed-pairs), or suspects from an independent judge (--reward), would tell.",
+        "ok": ""
+        if gain.low > 0
+        else "No harm is done, and no gain is certain; suspects from an independent judge (--reward) bring more.",
     }
     return Finding(
         "DA601", title, verdict, effect=gain.estimate, low=gain.low, high=gain.high, unit="accuracy",
@@ -89,7 +92,7 @@ def _changed(found: Repaired) -> Finding:
     changes = found.changes
     n_pairs = changes.what_P.size
     share = float(np.mean(changes.what_P != ""))
-    told = ", ".join(f"{changes.count(what)} {what}" for what in ("dropped", "flipped", "softened"))  # type: ignore[arg-type]
+    told = ", ".join(f"{changes.count(what)} {what}" for what in ("dropped", "flipped", "softened"))
     split = f"; {found.n_test} of the rest in test.jsonl" if found.is_split else ""
     action = EXPLANATIONS["DA602"][3] if share else "Nothing was there to be changed."
     if found.why_not_split:

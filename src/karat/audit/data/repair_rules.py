@@ -90,7 +90,7 @@ def decide(
     def mark(is_it_P: np.ndarray, what: What, why: str) -> np.ndarray:
         open_P = is_it_P & (what_P == "")
         what_P[open_P], why_P[open_P] = what, why
-        return open_P
+        return np.asarray(open_P)
 
     if flags is not None and "dedupe" in steps:
         is_repeat = mark(flags.exact_of_P >= 0, "dropped", EXACT)
@@ -128,7 +128,7 @@ def held_out_groups(
     hashes = [_hash(table.prompt[int(head)].as_py(), int(head), seed) for head in heads]
     n_held = min(heads.size - 1, max(1, round(share * heads.size)))
     held = heads[np.argsort(np.array(hashes), kind="stable")[:n_held]]
-    return np.isin(group_P, held) & is_kept_P
+    return np.asarray(np.isin(group_P, held) & is_kept_P)
 
 
 def _hash(prompt: str, place: int, seed: int) -> bytes:

@@ -82,7 +82,8 @@ class Mix:
 def mixes_of(names: Sequence[str]) -> tuple[Mix, ...]:
     """Each source, each two half and half, and all together."""
     numbers = range(len(names))
-    sets = [(number,) for number in numbers] + list(combinations(numbers, 2))
+    sets: list[tuple[int, ...]] = [(number,) for number in numbers]
+    sets += combinations(numbers, 2)
     if len(names) > 2:
         sets.append(tuple(numbers))
     return tuple(Mix(" + ".join(names[number] for number in parts), parts) for parts in sets)
