@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-import karat
 from karat.audit.reward import AuditRewardConfig
 from karat.audit.reward.cases import chosen_pairs, score_keys
 from karat.audit.reward.measure import audit_probes, chosen_families, probe_reward
 from karat.audit.reward.probe_findings import around_difference
 from karat.audit.reward.probe_statistics import mean_effect, p_value, verdict_of, wrong_way
 from karat.audit.reward.probed import Probed
+from karat.audit.reward.run import audit_reward
 from karat.errors import InputError
 from karat.numerics.intervals import Interval
 from karat.report.plots import probe_effects
@@ -341,12 +341,12 @@ def test_the_wrong_number_of_calls_is_never_made() -> None:
 def test_both_parts_run_in_the_verb_and_say_what_they_cannot_check() -> None:
     reward = TextReward("letters", lambda prompt, text: float(len(text)))
     options: dict[str, Any] = {"parts": "sanity,probes", "probes": "length", "resamples": 200}
-    result = karat.audit_reward(reward, prose_pairs(30), **options)
+    result = audit_reward(reward, prose_pairs(30), **options)
     assert {"RW101", "RW107", "RW202", "RW203", "RW215"} <= {finding.code for finding in result.findings}
     assert {"sanity_calls", "probes", "probe_examples"} <= {table.name for table in result.tables}
-    again = karat.audit_reward(reward, prose_pairs(30), **options)
+    again = audit_reward(reward, prose_pairs(30), **options)
     assert again.values["probes_effect"] == result.values["probes_effect"]
-    one = karat.audit_reward(reward, prose_pairs(1), **options)
+    one = audit_reward(reward, prose_pairs(1), **options)
     reason = next(finding for finding in one.findings if finding.code == "RW201")
     assert reason.verdict == "not checked"
     assert "1 of 1 pairs" in reason.action

@@ -51,7 +51,7 @@ class Battery:
 def chosen_pairs(pairs: Sequence[PreferencePair], most: int, rng: np.random.Generator) -> list[PreferencePair]:
     """At most so many pairs, drawn by chance, of as many prompts as can be."""
     seen: dict[str, int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, int]] = []
     for index in rng.permutation(len(pairs)):
         name = pairs[index].prompt_id
         seen[name] = seen.get(name, 0) + 1
