@@ -180,8 +180,8 @@ def audit_coverage(
     from karat.rewards.vectors import pair_vectors
 
     firsts = [members[0] for members in distinct.values()]
-    vector_QD = pair_vectors(firsts, config.model, progress=progress).prompt_PD
     asked = _read_targets(config.targets, firsts) if config.targets else ()
+    vector_QD = pair_vectors(firsts, config.model, progress=progress).prompt_PD
     vector_TD = pair_vectors(asked, config.model, progress=progress).prompt_PD if asked else vector_QD[:0]
     has_Q, has_T = np.isfinite(vector_QD).all(axis=1), np.isfinite(vector_TD).all(axis=1)
     if has_Q.sum() < LEAST_PROMPTS:
