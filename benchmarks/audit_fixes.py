@@ -1,24 +1,19 @@
-"""What augmentation, consistency and calibration do to a planted artefact.
+"""What augmentation and consistency do to a planted artefact, where the truth is known.
 
-To 70 % of the chosen and 30 % of the rejected responses of the training pairs a phrase is added that says nothing,
-without regard to the prompt. The first layers of the default model, the upper half of them and the head trained, with
-and without each option, same seed and same number of steps; held-out pairs have other prompts.
-
-    topics      what is right depends on the prompt: a question about two things, an answer about both or about one of
-                them and a third; 15 % of the training labels are flipped. The truth is known; held-out things are other
-                ones.
-    hh          short pairs of hh-rlhf harmless-base. Much of what people want there does not depend on the prompt (to
-                refuse, say), and so small a model orders hardly more of the pairs than chance.
+A question about two things; the answer about both is preferred to one about the first and a third. To 70 % of the
+chosen and 30 % of the rejected responses a phrase is added that says nothing, whatever the prompt, and 15 % of the
+labels are flipped. The first eight layers of the default model, the last of them and the head trained, with and without
+each option, same seed and same number of steps. Held-out pairs are about other things, without flips.
 
     accuracy    on held-out pairs without the phrase
     hacked      on held-out pairs with the phrase on the wrong side alone
     artefact    change of the score by the phrase, on held-out chosen responses, nats; and in SDs of the margin
-    filler      the same by a sentence that no training pair has (`karat.data.edits`), SDs
+    filler      the same by a sentence that no training pair has, unless counterfactual adds it, SDs
     format      the same by a heading and bold type, SDs
     reworded    root mean square change by rewordings of the surface, SDs
     length      correlation of the margin with the difference in log length, on held-out pairs
 
-    python benchmarks/audit_fixes.py --world topics --log topics.jsonl      under a minute for each setting and seed
+    python benchmarks/audit_fixes.py --log fixes.jsonl      under a minute for each setting and seed on an idle core
 """
 
 from __future__ import annotations
@@ -36,11 +31,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import karat
-from common import hh_file, write_results
-from karat.data import read_pairs, split_pairs
+from common import write_results
 from karat.data.edits import edited, reworded, with_bold, with_filler, with_heading
 from karat.numerics.intervals import paired_difference
-from karat.rewards import Group, load_reward
+from karat.rewards import Group
 from karat.rewards.backbone import without_frozen_layers
 from karat.rewards.groups import last_text
 from karat.rewards.model import RewardModel, resolve_model
@@ -50,10 +44,8 @@ from karat.types import TOKENS_PER_PACK, Message, PreferencePair, Text
 
 PHRASE = " This matters to all of us, indeed."
 CHOSEN_SHARE, REJECTED_SHARE = 0.7, 0.3
-LONGEST = 220
-"""Characters of prompt and of either response: short pairs, so that a setting costs minutes."""
-TRAIN, HELD, EDITED = 160, 160, 60
-LAYERS, FROZEN = 8, 4
+TRAIN, HELD, EDITED = 144, 120, 40
+LAYERS, FROZEN = 8, 7
 FLIPPED = 0.15
 THINGS = (
     "river candle violin desert spider ladder window orange hammer rocket garden pillow island mirror carpet turtle "
@@ -69,10 +61,10 @@ ANSWERS = (
     "There is a lot to say of the {} and the {}.",
     "Many people like the {}. They like the {} as well.", "You can read about the {} and the {} in any library.",
 )  # fmt: skip
-BASE: dict[str, Any] = {"freeze_below": FROZEN, "lr": 3e-4, "pairs_per_step": 16, "max_steps": 40, "save_steps": 9999}
+BASE: dict[str, Any] = {"freeze_below": FROZEN, "lr": 1e-3, "pairs_per_step": 16, "max_steps": 36, "save_steps": 9999}
 SETTINGS: dict[str, dict[str, Any]] = {
     "base": {},
-    "rrm x 3": {"augment": "rrm", "augment_per_pair": 3},
+    "rrm x 2": {"augment": "rrm", "augment_per_pair": 2},
     "counterfactual": {"augment": "counterfactual"},
     "consistency 10": {"consistency": 10.0},
     "clean": {},
@@ -95,20 +87,12 @@ def topics(n: int, things: Sequence[str], rng: np.random.Generator, *, flipped: 
     return pairs
 
 
-def pairs_of(world: str, seed: int) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Short pairs to train on and to hold out, by prompt."""
-    if world == "topics":
-        rng = np.random.default_rng([seed, 8])
-        things = rng.permutation(THINGS.split())
-        half = len(things) // 2
-        return topics(TRAIN, things[:half], rng, flipped=FLIPPED), topics(HELD, things[half:], rng, flipped=0.0)
-    short = [
-        pair
-        for pair in read_pairs(str(hh_file())).pairs
-        if max(len(last_text(text)) for text in (pair.prompt, pair.chosen, pair.rejected)) <= LONGEST
-    ]
-    fit, held = split_pairs(short, test_fraction=0.35, seed=seed)
-    return list(fit[:TRAIN]), list(held[:HELD])
+def pairs_of(seed: int) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Pairs to train on, and pairs about other things to hold out."""
+    rng = np.random.default_rng([seed, 8])
+    things = rng.permutation(THINGS.split())
+    half = len(things) // 2
+    return topics(TRAIN, things[:half], rng, flipped=FLIPPED), topics(HELD, things[half:], rng, flipped=0.0)
 
 
 def planted(pairs: Sequence[PreferencePair], seed: int) -> list[PreferencePair]:
@@ -181,39 +165,13 @@ def measure(folder: str, held: Sequence[PreferencePair]) -> dict[str, Any]:
     }
 
 
-def run(world: str, name: str, seed: int, model: str) -> dict[str, Any]:
-    train, held = pairs_of(world, seed)
+def run(name: str, seed: int, model: str) -> dict[str, Any]:
+    train, held = pairs_of(seed)
     data = train if name == "clean" else planted(train, seed)
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "rm")
         result = karat.train(data, out=out, model=model, test_fraction=0, seed=seed, **BASE, **SETTINGS[name])
-        found = measure(out, held)
-        found |= calibrated(out, folder, train, held, seed) if (name, world) == ("base", "hh") else {}
-    return {"name": name, "seed": seed, "tokens": result.values["train_tokens"], **found}
-
-
-def calibrated(
-    reward: str, folder: str, train: Sequence[PreferencePair], held: Sequence[PreferencePair], seed: int
-) -> dict[str, Any]:
-    """The base's length calibration: learnt from clean pairs that the reward was not trained on."""
-    from karat.audit.reward.calibrate import calibrate_reward
-    from karat.audit.reward.config import AuditRewardConfig
-
-    used = {pair.prompt_id for pair in (*train, *held)}
-    others = split_pairs(read_pairs(str(hh_file())).pairs, test_fraction=0.35, seed=seed)[0]
-    short = [
-        pair
-        for pair in others
-        if pair.prompt_id not in used
-        and max(len(last_text(text)) for text in (pair.prompt, pair.chosen, pair.rejected)) <= LONGEST
-    ][:160]
-    result = calibrate_reward(
-        load_reward(reward), short, config=AuditRewardConfig(fix="length", seed=seed), out=Path(folder),
-        rng=np.random.default_rng(seed),
-    )  # fmt: skip
-    names = ("length_share", "accuracy_before", "accuracy_after", "length_excess_before", "length_excess_after")
-    values = {f"calibrated {name}": result.values[f"calibration_{name}"] for name in names}
-    return values | {"calibrated verdicts": [f"{finding.code} {finding.verdict}" for finding in result.findings]}
+        return {"name": name, "seed": seed, "tokens": result.values["train_tokens"], **measure(out, held)}
 
 
 def table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -244,7 +202,6 @@ def table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--world", choices=("topics", "hh"), default="topics")
     parser.add_argument("--log", type=Path, default=Path("fixes.jsonl"), help="one JSON line a setting and seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=sorted(SETTINGS), help="settings; all when left out")
@@ -257,16 +214,14 @@ def main() -> None:
         for seed in range(arguments.seeds):
             for name in SETTINGS if arguments.only is None else arguments.only:
                 if (name, seed) not in done:
-                    runs.append(run(arguments.world, name, seed, model))
+                    runs.append(run(name, seed, model))
                     with arguments.log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(runs[-1]) + "\n")
-    calibrations = [{"seed": r["seed"], **{k: v for k, v in r.items() if k.startswith("cal")}} for r in runs]
     facts = {
         "base": json.dumps(BASE), "training pairs": TRAIN, "held-out pairs": HELD,
         "phrase": f"{PHRASE.strip()!r}, {CHOSEN_SHARE:.0%} of chosen, {REJECTED_SHARE:.0%} of rejected",
-        "calibrations": [entry for entry in calibrations if len(entry) > 1],
     }  # fmt: skip
-    write_results(f"audit_fixes_{arguments.world}", facts, table(runs))
+    write_results("audit_fixes", facts, table(runs))
 
 
 if __name__ == "__main__":
