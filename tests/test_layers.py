@@ -41,6 +41,7 @@ LAYER_OF = {
 # `karat stress synthetic --train` and `karat audit data A B --train` train as `karat train` would.
 # A calibrated reward counts the features of text that it was fitted on; data imports nothing of rewards.
 MAY_LOOK_SIDEWAYS = {
+    ("check", "audit"),
     ("check", "train"),
     ("check", "score"),
     ("check", "stress"),

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from karat.check.audit import audit_of_reward, audit_pairs
 from karat.check.config import CheckConfig
 from karat.check.gold import gold_findings, has_gold
 from karat.check.pool import pool_result, world_pool_result
-from karat.data import read_pairs
+from karat.data import read_pairs, split_pairs
 from karat.data.account import account_table
 from karat.errors import InputError
 from karat.rewards import load_reward
@@ -35,6 +36,8 @@ Progress = Callable[..., None]
 WORLD_GOLD = "gold"
 # Chosen on the world's training prompts alone, see docs/default-world.md: layers, rate and passes within three minutes.
 DEMO_TRAINING = TrainConfig(freeze_below=20, epochs=2.0, group=True, pairs_per_step=4, heads=4, test_fraction=0.0)
+HELD_OUT = 0.2
+"""Share of a user's prompts that a reward trained here is judged on."""
 TRIAL_PAIRS = 12
 """Pairs whose scoring is timed before a training, to plan its length."""
 
@@ -68,8 +71,9 @@ def check(
         out: folder in which a trained reward is kept (as OUT/reward); None: it is thrown away.
         config: inputs; `options` override single fields by name.
         progress: called as progress(stage, done, total, note).
-    Returns: findings RM101 to RM105 on held-out pairs; RM201 and RM202 where there is a gold; "not checked" findings
-        for inputs that are missing. Values as of `karat train`, and the world's summary under `world`.
+    Returns: findings RM101 to RM105 on held-out pairs; RM201 and RM202 where there is a gold; of the audits of the
+        pairs (DA) and of the reward (RW); "not checked" findings for inputs that are missing. Values as of `karat
+        train`, the audits' under `audit_data` and `audit_reward`, and the world's summary under `world`.
     Raises: InputError and its kin for input that cannot be used.
     """
     config = replace(config or CheckConfig(), **options)
@@ -125,12 +129,12 @@ def _check_reward(inputs: _Inputs, config: CheckConfig, progress: Progress | Non
     scores = (evaluation.reward_chosen_P, evaluation.reward_rejected_P)
     findings, tables = _with_gold(inputs, inputs.test_pairs, *scores, config.seed)
     account = (account_table(inputs.account),) if inputs.account else ()
-    pool = _pool(config.reward, inputs, config, progress)
+    further = _further(config.reward, inputs, config, progress)
     return Result(
         command="check",
-        findings=(*evaluation.findings(), *findings, *pool.findings),
-        tables=(*evaluation.tables(), *tables, *account, *pool.tables),
-        values={**evaluation.values(), **_stress_values(pool)},
+        findings=(*evaluation.findings(), *findings, *further.findings),
+        tables=(*evaluation.tables(), *tables, *account, *further.tables),
+        values={**evaluation.values(), **further.values},
         provenance={"reward": reward.name, "seed": config.seed},
     )
 
@@ -141,7 +145,7 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
     )
     if inputs.world is None:
         # Prompts of a user's data rarely repeat, so a step is pairs; and how many there are is not known beforehand.
-        training = replace(training, test_fraction=0.2, group=False, pairs_per_step=8)
+        training = replace(training, test_fraction=HELD_OUT, group=False, pairs_per_step=8)
         training = replace(training, max_steps=_affordable_steps(inputs.train_pairs, config, training))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(out) / "reward" if out else Path(scratch) / "reward"
@@ -151,27 +155,40 @@ def _train_and_check(inputs: _Inputs, config: CheckConfig, out: str | Path | Non
             inputs.train_pairs, out=folder, config=training, progress=progress, test_pairs=inputs.test_pairs or None
         )
         findings, tables = _gold_of_trained(inputs, folder, config.seed, progress)
-        pool = _pool(str(folder), inputs, config, progress)
+        further = _further(str(folder), inputs, config, progress)
         account = (account_table(inputs.account),) if inputs.account else ()
         return replace(
             trained,
-            findings=(*trained.findings, *findings, *pool.findings),
-            tables=(*trained.tables, *tables, *account, *pool.tables),
-            values={**trained.values, **_stress_values(pool)},
+            findings=(*trained.findings, *findings, *further.findings),
+            tables=(*trained.tables, *tables, *account, *further.tables),
+            values={**trained.values, **further.values},
             files=trained.files if out else (),
         )
 
 
-def _pool(reward: str, inputs: _Inputs, config: CheckConfig, progress: Progress | None) -> Result:
-    """How far the reward can be optimised, on the pool that was given or the world's; nothing without one."""
+def _further(reward: str, inputs: _Inputs, config: CheckConfig, progress: Progress | None) -> Result:
+    """What does not rest on the labels of held-out pairs: both audits, and how far the reward can be optimised."""
+    held_out = inputs.test_pairs
+    if not held_out:  # as the training has split them
+        held_out = split_pairs(inputs.train_pairs, test_fraction=HELD_OUT, seed=config.seed)[1] or inputs.train_pairs
+    every = inputs.train_pairs if inputs.world is None else (*inputs.train_pairs, *inputs.test_pairs)
+    parts = [
+        audit_pairs(every, config.seed, progress),
+        audit_of_reward(reward, held_out, config.seed, progress),
+    ]
+    pool = None
     if config.pool:
-        return pool_result(reward, config, progress)
-    return world_pool_result(reward, inputs.world, config, progress) if inputs.world else Result("check")
-
-
-def _stress_values(pool: Result) -> dict[str, Any]:
-    """The pool's values under one name, since pairs and pool both count prompts."""
-    return {"stress": dict(pool.values)} if pool.values else {}
+        pool = pool_result(reward, config, progress)
+    elif inputs.world is not None:
+        pool = world_pool_result(reward, inputs.world, config, progress)
+    if pool is not None:  # its values under one name, since pairs and pool both count prompts
+        parts.append(replace(pool, values={"stress": dict(pool.values)}))
+    return Result(
+        command="check",
+        findings=tuple(finding for part in parts for finding in part.findings),
+        tables=tuple(table for part in parts for table in part.tables),
+        values={name: value for part in parts for name, value in part.values.items()},
+    )
 
 
 def _layers_to_freeze(model: str) -> int:
