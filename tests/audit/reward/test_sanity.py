@@ -76,7 +76,7 @@ def test_a_healthy_reward_is_sane() -> None:
         "RW101": "ok", "RW102": "ok", "RW103": "not checked", "RW104": "not checked", "RW105": "not checked",
         "RW106": "ok", "RW107": "ok",
     }  # fmt: skip
-    assert [row[1] for row in result.tables[0].rows] == [0.0] * 6
+    assert [row[1] for row in result.tables[0].rows] == [0.0] * 5
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_error_is_in_standard_deviations_of_the_scores() -> None:
     calls = iter(range(100))
 
     def score(groups: Sequence[Group]) -> list[list[Score]]:
-        shift = 3.0 if next(calls) == 2 else 0.0
+        shift = 3.0 if next(calls) == 13 else 0.0
         return [[Score(s.value + shift) for s in row] for row in lengths(groups)]
 
     result = sanity(Made(score))
@@ -133,8 +133,8 @@ def test_one_prompt_that_raises_costs_its_own_scores_only() -> None:
         return lengths(groups)
 
     found = finding(sanity(Made(score)), "RW107")
-    assert (found.verdict, found.n_missing, found.n_failed) == ("problem", 2, 2)
-    assert "2 calls raised" in found.baseline
+    assert (found.verdict, found.n_missing, found.n_failed) == ("problem", 2, 1)
+    assert "calls that raised: 1" in found.baseline
     assert "KeyError" in found.baseline
 
 

@@ -59,11 +59,8 @@ class LimitedReward:
             return _missing(groups, f"{self.reward.name} returned another number of scores than of responses")
         return scores
 
-    def score_what_it_can(self, groups: Sequence[Group]) -> list[list[Score]]:
-        """One call for all; where that fails as a whole, one call for each prompt."""
-        found = self.score(groups)
-        if len(groups) < 2 or any(not score.is_missing for row in found for score in row):
-            return found
+    def score_one_by_one(self, groups: Sequence[Group]) -> list[list[Score]]:
+        """One call for each prompt, so that one that fails costs its own scores only."""
         return [row for group in groups for row in self.score([group])]
 
 

@@ -48,7 +48,7 @@ def audit_sanity(
     grouped = group_pairs(used)
     limited = LimitedReward(reward, config.timeout_s)
     _tell(progress, 0, "scores")
-    scores = limited.score_what_it_can(grouped.groups)
+    scores = limited.score_one_by_one(grouped.groups)
     chosen_P, rejected_P = _sides(grouped.members, scores, len(used))
     scale = _scale(scores, chosen_P, rejected_P)
     few = [
@@ -58,14 +58,14 @@ def audit_sanity(
     groups = [group for group, _ in few]
     base_R = _values(limited.score(groups)) if groups else np.empty(0)
     unit = scale.sd if scale.sd > 0 else 1.0
-    larger_R = _values([row for _, row in few])
+    single_R = _values([row for _, row in few])
     parities = [
         Parity(name, *_worst(base_R, variant(limited.score, groups), unit), base_R.size)
         for number, (name, variant) in enumerate(VARIANTS.items())
         if groups and _tell(progress, number + 1, name)
     ]
     if groups:
-        parities.append(Parity("among more prompts", *_worst(base_R, larger_R, unit), base_R.size))
+        parities.append(Parity("one prompt a call", *_worst(base_R, single_R, unit), base_R.size))
     _tell(progress, len(VARIANTS) + 1, "model")
     found = Sanity(
         n_pairs=len(used), n_responses=sum(map(len, scores)), reasons=_reasons(scores), scale=scale, unit=unit,
@@ -85,10 +85,6 @@ def _other_order(call: Call, groups: Sequence[Group]) -> np.ndarray:
     return _values(call(groups[::-1])[::-1])
 
 
-def _one_by_one(call: Call, groups: Sequence[Group]) -> np.ndarray:
-    return _values([row for group in groups for row in call([group])])
-
-
 def _responses_turned(call: Call, groups: Sequence[Group]) -> np.ndarray:
     turned = [Group(group.prompt, group.responses[::-1], group.tools) for group in groups]
     return _values([row[::-1] for row in call(turned)])
@@ -102,7 +98,6 @@ def _alone(call: Call, groups: Sequence[Group]) -> np.ndarray:
 VARIANTS: dict[str, Callable[[Call, Sequence[Group]], np.ndarray]] = {
     "the same call again": _again,
     "prompts in another order": _other_order,
-    "one prompt a call": _one_by_one,
     "responses in another order": _responses_turned,
     "each response alone": _alone,
 }

@@ -243,7 +243,7 @@ def _missing(found: Sanity) -> Finding:
     failed = found.n_raised + found.n_timeouts
     verdict: Verdict = "problem" if failed or share > MISSING_LIMIT else "unclear" if found.n_missing else "ok"
     told = "; ".join(f"{count} x {reason}" for reason, count in list(found.reasons.items())[:3])
-    calls = f"{found.n_raised} calls raised, {found.n_timeouts} took too long" if failed else ""
+    calls = f"calls that raised: {found.n_raised}, that took too long: {found.n_timeouts}" if failed else ""
     return _finding(
         "RW107", verdict, effect=share, low=low, high=high, unit="share of responses", n_used=n - found.n_missing,
         n_failed=failed, n_missing=found.n_missing, baseline="; ".join(filter(None, (calls, told))),
