@@ -14,10 +14,10 @@ from karat.audit.data.agreement import audit_agreement
 from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.cycles import audit_cycles, count_cycles, cyclic_share, noise_of_cycles
 from karat.audit.data.label_noise import audit_labels, judge_labels, top_suspects
-from karat.audit.data.noise_findings import EXPLANATIONS
+from karat.audit.data.noise_findings import EXPLANATIONS, rate_finding
 from karat.audit.data.votes import read_votes, votes_of
 from karat.errors import DataError
-from karat.numerics.label_noise import auroc
+from karat.numerics.label_noise import auroc, fit_noise
 from karat.rewards import vectors
 from karat.rewards.vectors import PairVectors
 from karat.types import Message, PreferencePair, Result
@@ -102,8 +102,8 @@ def test_ties_and_missing_vectors_are_left_out_and_counted(as_vectors: Any) -> N
     assert result.values["noise_ties"] == 1
 
 
-def test_a_given_reward_is_the_judge() -> None:
-    """The longer response is right, but in 30 % of pairs, which were turned."""
+def test_a_given_reward_that_contradicts_labels_may_itself_be_wrong() -> None:
+    """The longer response is preferred in 70 % of pairs: labels that are flipped, or right and about something else."""
     rng = np.random.default_rng(0)
     pairs = []
     for row in range(600):
@@ -111,9 +111,29 @@ def test_a_given_reward_is_the_judge() -> None:
         sides = (short, long) if rng.random() < 0.3 else (long, short)
         pairs.append(PreferencePair(f"p{row}", *sides, prompt_id=str(row), row=row))
     result = run(pairs, reward="builtin:longer")
-    assert finding(result, "DA301").verdict == "problem"
-    assert finding(result, "DA301").low <= 0.3 <= finding(result, "DA301").high
-    assert "must not have seen these pairs" in finding(result, "DA301").baseline
+    rate, suspects = finding(result, "DA301"), finding(result, "DA302")
+    assert rate.low <= 0.3 <= rate.high
+    assert rate.low > 0.1
+    assert (rate.verdict, suspects.verdict) == ("unclear", "unclear")
+    assert "either they are wrong, or the given reward is" in rate.action
+    assert "must not have seen these pairs" in rate.baseline
+
+
+def test_only_the_ceiling_shows_that_few_labels_are_flipped() -> None:
+    """An interval that ends below 10 % rests on the logistic form; agreement that is seen does not."""
+    fit = fit_noise(*clear_margins(0.03))
+    assert rate_finding(fit, judge="heads", n_missing=0, witnesses=()).verdict == "ok"
+    loose = replace(fit, ceiling=0.16)
+    assert loose.high < 0.1
+    assert rate_finding(loose, judge="heads", n_missing=0, witnesses=()).verdict == "unclear"
+    assert rate_finding(replace(fit, ceiling=np.nan), judge="", n_missing=0, witnesses=()).verdict == "unclear"
+
+
+def clear_margins(rate: float) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    size_P = 4 * np.abs(rng.normal(size=2000))
+    agrees = (rng.random(2000) < 1 / (1 + np.exp(-size_P))) != (rng.random(2000) < rate)
+    return np.where(agrees, size_P, -size_P), np.arange(2000)
 
 
 def test_what_the_input_does_not_allow_is_not_checked(as_vectors: Any) -> None:
@@ -228,6 +248,9 @@ def test_unnamed_votes_have_no_annotator_to_judge() -> None:
     result = audit_agreement(read_votes(votes_on([[1, -1]] * 30, named=False)), rng=np.random.default_rng(0))
     assert result.findings[1].verdict == "not checked"
     assert "60 votes name no annotator" in result.findings[0].baseline
+    copies = audit_agreement(read_votes(votes_on([[1, 1]] * 60, named=False)), rng=np.random.default_rng(0)).findings[0]
+    assert (copies.verdict, copies.effect) == ("unclear", 1.0)
+    assert copies.action.startswith("Name who voted")
     with pytest.raises(DataError, match="no two votes on the same pair"):
         audit_agreement(read_votes(votes_on([[1]] * 9)), rng=np.random.default_rng(0))
 

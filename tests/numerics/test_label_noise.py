@@ -107,6 +107,21 @@ def test_prompts_widen_the_interval() -> None:
     assert blind.high - blind.low < 0.5 * (copied.high - copied.low)
 
 
+def test_an_interval_above_the_ceiling_is_given_up() -> None:
+    """10 % of flips, and a judge that is as confident where it knows little: the form asks for 20 % and more."""
+    rng = np.random.default_rng(0)
+    size_P = np.abs(rng.normal(size=6000)) * np.where(np.arange(6000) % 2, 6.0, 0.7)
+    sharpness_P = np.where(np.arange(6000) % 2, 0.25, 2.0)
+    agrees = (rng.random(6000) < expit(sharpness_P * size_P)) != (rng.random(6000) < 0.1)
+    found = fit(np.where(agrees, size_P, -size_P))
+    assert np.isnan(found.rate)
+    assert found.reason.startswith("the logistic form asks for 2")
+    assert (found.low, found.high) == (0.0, found.ceiling)
+    assert 0.1 <= found.ceiling < 0.25
+    assert found.weight_E[found.ceiling < RATES].sum() == 0
+    assert found.expected_precision(np.full(50, -3.0)).low < 0.2
+
+
 def test_nothing_to_tell_from() -> None:
     assert fit(np.array([])).reason == "no pairs"
     assert fit(np.zeros(5)).reason == "every margin is 0"

@@ -13,7 +13,10 @@ before 1 however large |d| grows. So
     ceiling   holds without the logistic form: P(label agrees | d) <= 1 - e for any d, so one minus the agreement of
               the pairs with the largest margins bounds e from above, and margins that order poorly bound it loosely;
     interval  needs the logistic form, and is wide where |d| never gets large. Its low end is what the labels show
-              of noise that closeness does not explain.
+              of noise that closeness does not explain, if the judge is right where it is confident: one that knows
+              half of the pairs and is as sure of the other half gives the same margins as flips do. Nothing in the
+              margins can tell the two apart, so a low end above 0 is never proof. Where it lies above the ceiling
+              the form itself is refuted, and 0 to the ceiling is all that is left.
 
 A rate is given as a number only where its interval is narrower than WIDEST_USEFUL. Everything else (the posterior of
 each pair, what share of the worst suspects is expected to be wrong) is averaged over the rates that the labels allow.
@@ -54,7 +57,8 @@ class NoiseFit:
 
     Attributes:
         rate: maximum-likelihood flip rate e; NaN where it is not identified.
-        low, high: profile-likelihood interval; NaN with fewer than two prompts or without informative margins.
+        low, high: profile-likelihood interval; 0 and the ceiling where these contradict it; NaN with fewer than two
+            prompts or without informative margins.
         ceiling: upper limit without the logistic form, see the module's docstring; NaN with fewer than two prompts.
         agreement: share of labels that the margins agree with (a margin of 0 is one half).
         scale_E, weight_E: over RATES, the best scale t and the relative likelihood; empty without a fit.
@@ -156,9 +160,15 @@ def fit_noise(margin_P: ArrayLike, cluster_P: ArrayLike, *, level: float = 0.95)
     design = _design(margin / size, code_P, float(RATES[best]), float(scale_E[best]))
     limit = float(loss_E[best]) + design * float(stdtrit(n_clusters - 1, 0.5 + level / 2)) ** 2 / 2
     low, high = _crossings(loss_E, best, limit)
-    if high - low > WIDEST_USEFUL:
-        reason = f"the margins allow any flip rate from {low:.2f} to {high:.2f}"
     weight_E = _WIDTHS * np.exp(-(loss_E - loss_E[best]) / design)
+    if low > ceiling:
+        reason = (
+            f"the logistic form asks for {low:.1%} of flips or more, and the most confident pairs allow {ceiling:.1%}"
+        )
+        low, high = 0.0, ceiling
+        weight_E = np.where(ceiling >= RATES, _WIDTHS, 0.0)
+    elif high - low > WIDEST_USEFUL:
+        reason = f"the margins allow any flip rate from {low:.2f} to {high:.2f}"
     rate = math.nan if reason else _lowest(loss_E, best)
     weight_E /= weight_E.sum()
     return NoiseFit(rate, low, high, ceiling, agreement, scale_E / size, weight_E, margin.size, design, reason)

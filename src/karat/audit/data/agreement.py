@@ -73,7 +73,7 @@ def _alpha_finding(votes: Votes, alphas: dict[str, Interval], n_units: int, n_un
     verdict: Verdict = "unclear"
     if alpha.high < ALPHA_LIMIT:
         verdict = "problem"
-    elif alpha.low >= ALPHA_LIMIT:
+    elif alpha.low >= ALPHA_LIMIT and not n_unnamed:  # copies of a row are no votes, and agree perfectly
         verdict = "ok"
     baseline = f"1: always agree, 0: chance; nominal {alphas['nominal'].estimate:.3f}; " + (
         f"{np.mean(votes.value_V == 0):.1%} of votes are ties"
@@ -83,6 +83,8 @@ def _alpha_finding(votes: Votes, alphas: dict[str, Interval], n_units: int, n_un
     if votes.n_again:
         baseline += f"; {votes.n_again} second votes of the same annotator left out"
     action = EXPLANATIONS["DA303"][3] if verdict != "ok" else ""
+    if n_unnamed and alpha.low >= ALPHA_LIMIT:
+        action = "Name who voted (a column annotator): without names, rows that were copied look like people who agree."
     if math.isnan(alpha.estimate):
         action = "All votes are alike, so nothing could have differed; alpha is not defined."
     return Finding(

@@ -44,7 +44,7 @@ class LabelNoise:
         spread_P: its standard deviation over the repeats; NaN for one.
         posterior_P: P(the label is flipped); NaN where the strength is, or where there is no fit.
         fit: of the flip rate.
-        judge: whose margins these are.
+        judge: whose margins these are; is_given: a reward that was named, not heads fitted to these labels.
         missing: by index, why a pair has no margin (ties are not missing).
     """
 
@@ -55,6 +55,7 @@ class LabelNoise:
     fit: NoiseFit
     judge: str
     missing: dict[int, str]
+    is_given: bool = False
 
     def suspects(self) -> np.ndarray:
         """Indices of the pairs, the likeliest flipped first."""
@@ -137,7 +138,7 @@ def judge_labels(
     posterior = np.full(len(pairs), NAN)
     posterior[index[known]] = fit.posterior(strength[index[known]])
     missing = {int(index[at]): reason for at, reason in reasons.items()}
-    return LabelNoise(tuple(pairs), strength, spread, posterior, fit, judge, missing)
+    return LabelNoise(tuple(pairs), strength, spread, posterior, fit, judge, missing, bool(config.reward))
 
 
 def _head_margins(
@@ -183,9 +184,10 @@ def _noise_result(noise: LabelNoise, out: Path | None) -> Result:
     n_likely = int(np.sum(noise.posterior_P > 0.5))
     witnesses = tuple(_told(noise, index) for index in top[:3])
     n_ties = sum(pair.is_tie for pair in noise.pairs)
+    given = noise.is_given
     findings = (
-        rate_finding(fit, judge=noise.judge, n_missing=len(noise.missing), witnesses=witnesses),
-        suspects_finding(precision, k=top.size, n_likely=n_likely, witnesses=witnesses),
+        rate_finding(fit, judge=noise.judge, n_missing=len(noise.missing), witnesses=witnesses, is_given=given),
+        suspects_finding(precision, k=top.size, n_likely=n_likely, witnesses=witnesses, is_given=given),
     )
     values = {
         "noise_rate": fit.rate,

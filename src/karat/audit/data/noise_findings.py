@@ -13,7 +13,14 @@ ALPHA_LIMIT = 1 / 3
 """Two annotators who agree on two thirds of the pairs, both sides being chosen equally often."""
 CYCLE_LIMIT = NOISE_LIMIT * (1 - NOISE_LIMIT)
 
-_ACT_ON_RATE = "Look at suspects.jsonl, train with --loss robust and this flip rate, or repair (--fix)."
+_ACT_ON_RATE = (
+    "Read suspects.jsonl first: either these labels are wrong, or they rest on what the judge does not see, and "
+    "margins cannot tell which. If they are wrong: train with --loss robust and this flip rate, or repair (--fix)."
+)
+_GIVEN = (
+    "More labels contradict confident margins than 10 %: either they are wrong, or the given reward is, and nothing "
+    "here tells which. Read suspects.jsonl; heads (without --reward) at least follow what most labels say."
+)
 _TELL_RATE = "A reward that orders better (--reward) or more pairs (--embed-pairs) would tell."
 
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
@@ -24,10 +31,12 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Margins are those of linear heads on hidden states, fitted to the other folds of prompts, or of --reward. "
         "Close responses are not counted as flips as long as margins tell them: what shows flips is agreement that "
         "stays below 1 however large the margin. The ceiling beside it needs no such form: e is at most one minus the "
-        "agreement of the most confident pairs.",
-        "problem: the whole interval is above 10 %. ok: the interval, or the ceiling, ends below 10 %. unclear: "
-        "neither; margins that order poorly cannot tell flips from close responses. not checked: one prompt, no "
-        "decided label, or no margins.",
+        "agreement of the most confident pairs. A judge that is wrong where it is confident looks like flips: the "
+        "interval supposes that it is not, the ceiling supposes nothing.",
+        "problem: the whole interval is above 10 %, by heads. ok: the ceiling is below 10 %; the interval alone does "
+        "not show it, because it rests on the form. unclear: neither, or the interval of a given --reward is above "
+        "10 %, which may be the reward's fault; margins that order poorly cannot tell flips from close responses. not "
+        "checked: one prompt, no decided label, or no margins.",
         f"problem: {_ACT_ON_RATE} unclear: {_TELL_RATE}",
     ),
     "DA302": (
@@ -35,8 +44,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "What share of the 5 % of labels with the highest posterior of being flipped is expected to be wrong: their "
         "mean posterior, averaged over the flip rates that the margins allow; the interval holds that uncertainty and "
         "that of so few labels. OUT/suspects.jsonl lists them, worst first.",
-        "problem: the whole interval is above 50 %: flipping them all would mend more labels than it breaks. ok: it "
-        "ends below 50 %. unclear: neither. not checked: as DA301.",
+        "problem: the whole interval is above 50 %, by heads: flipping them all would mend more labels than it breaks, "
+        "if heads see what the labels rest on. ok: it ends below 50 %. unclear: neither, or it is above 50 % by a "
+        "given --reward, whose mistakes look the same. not checked: as DA301.",
         "Have the suspects labelled again, worst first; or soften or flip them (--fix) and let it measure the gain.",
     ),
     "DA303": (
@@ -44,8 +54,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Krippendorff's alpha (ordinal: first, tie, second) over pairs of responses with two votes or more: rows that "
         "compare them again, or columns annotator1, annotator2, ... Bootstrap over prompts. With two sides that are "
         "chosen equally often and no ties, agreement of 80 % is alpha 0.6, of 67 % 0.33.",
-        "problem: the interval lies below 0.33. ok: at or above it. unclear: it holds 0.33, or one prompt. not "
-        "checked: no pair has two votes.",
+        "problem: the interval lies below 0.33. ok: at or above it, and every vote names its annotator (copies of a "
+        "row look like votes that agree). unclear: neither, or one prompt. not checked: no pair has two votes.",
         "Low agreement bounds what any reward can learn: sharpen the instructions, use several votes for each pair and "
         "their share as a soft label, or drop close pairs.",
     ),
@@ -72,17 +82,20 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-def rate_finding(fit: NoiseFit, *, judge: str, n_missing: int, witnesses: tuple[str, ...]) -> Finding:
-    """DA301."""
+def rate_finding(
+    fit: NoiseFit, *, judge: str, n_missing: int, witnesses: tuple[str, ...], is_given: bool = False
+) -> Finding:
+    """DA301; `is_given`: the judge is a reward that was named, which may be wrong wherever it is confident."""
     verdict: Verdict = "unclear"
-    if fit.low > NOISE_LIMIT:
-        verdict = "problem"
-    elif min(fit.high, fit.ceiling) < NOISE_LIMIT:
+    if fit.ceiling < NOISE_LIMIT:
         verdict = "ok"
+    elif fit.low > NOISE_LIMIT and not is_given:
+        verdict = "problem"
     agreement = fit.agreement
     baseline = f"{judge} agree with {agreement.estimate:.1%} [{agreement.low:.1%}, {agreement.high:.1%}] of labels; "
     baseline += f"without the model, at most {fit.ceiling:.1%} are flipped"
-    action = {"problem": _ACT_ON_RATE, "unclear": _TELL_RATE}.get(verdict, "")
+    tell = _GIVEN if fit.low > NOISE_LIMIT else _TELL_RATE
+    action = {"problem": _ACT_ON_RATE, "unclear": tell}.get(verdict, "")
     if fit.reason and verdict != "ok":
         action = f"Not settled: {fit.reason}. {action}"
     return Finding(
@@ -102,10 +115,12 @@ def rate_finding(fit: NoiseFit, *, judge: str, n_missing: int, witnesses: tuple[
     )
 
 
-def suspects_finding(precision: Interval, *, k: int, n_likely: int, witnesses: tuple[str, ...]) -> Finding:
-    """DA302; k suspects, and `n_likely` pairs that are likelier wrong than right."""
+def suspects_finding(
+    precision: Interval, *, k: int, n_likely: int, witnesses: tuple[str, ...], is_given: bool = False
+) -> Finding:
+    """DA302; k suspects, and `n_likely` pairs that are likelier wrong than right; `is_given` as in `rate_finding`."""
     verdict: Verdict = "unclear"
-    if precision.low > PRECISION_LIMIT:
+    if precision.low > PRECISION_LIMIT and not is_given:
         verdict = "problem"
     elif precision.high < PRECISION_LIMIT:
         verdict = "ok"
