@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from audit.planted_pairs import planted_rows, spelled  # noqa: F401
-from karat.audit.data.compare import compare_data, part_material, prompt_key, short_names
+from karat.audit.data.compare import compare_data, part_material, prompt_key, prompt_names, short_names
 from karat.audit.data.compare_findings import learned_verdict
 from karat.audit.data.compare_measure import Contrast, HeldOut, contrast_of, judged_at
 from karat.audit.data.config import AuditDataConfig
@@ -83,6 +84,25 @@ def test_prompts_that_a_source_trains_on_are_not_judged_on() -> None:
     assert (named["a (held out)"].home, named["b (held out)"].home, named["test"].home) == (0, 1, -1)
     known = {prompt_key(each) for pool in material.pools for each in pool}
     assert not known & {prompt_key(each) for _, pairs in material.tests for each in pairs}
+
+
+def test_a_prompt_has_one_name_in_all_sources() -> None:
+    first = (replace(pair("What?"), prompt_id="1"), replace(pair("What? Tell."), prompt_id="1"))
+    second = (replace(pair("  WHAT?"), prompt_id="7"), replace(pair("Other"), prompt_id="1"))
+    names = [prompt_names(each).tolist() for each in (first, second)]
+    assert names[0][0] == names[0][1] == names[1][0] != names[1][1]
+
+
+@pytest.mark.usefixtures("spelled")
+def test_sources_with_the_same_prompts_are_judged_on_each_prompt_once() -> None:
+    one, other = planted_rows("q", 300, 0.1, 1), planted_rows("q", 300, 0.1, 2)
+    alike = compare(one, other, sizes="32")
+    found = next(table for table in alike.tables if table.name == "compare_tests")
+    assert found.rows[0][3] == found.rows[1][3] > 60
+    material = part_material(
+        "ab", [tuple(pair(str(row["prompt"])) for row in rows) for rows in (one, other)], CONFIG, {}
+    )
+    assert set(material.held_out[0].prompt_N) == set(material.held_out[1].prompt_N)
 
 
 def test_names() -> None:

@@ -44,9 +44,22 @@ def test_values_by_prompt_keep_the_mean_over_pairs() -> None:
 
 def test_each_joined_test_set_counts_once() -> None:
     small, large = np.full((2, 3), 1.0), np.full((2, 30), 0.0)
-    value_SP = joined([small, large])
+    value_SP = joined([small, large], [np.arange(3), np.arange(3, 33)])
     assert value_SP.shape == (2, 33)
     assert value_SP.mean(axis=1) == pytest.approx([0.5, 0.5])
+
+
+def test_prompts_that_test_sets_share_count_once() -> None:
+    """The same set twice says as much as once: no interval may shrink."""
+    value_SP = np.random.default_rng(3).random((4, 20))
+    twice = joined([value_SP, value_SP], [np.arange(20), np.arange(20)])
+    assert twice == pytest.approx(value_SP)
+    apart = joined([value_SP, value_SP], [np.arange(20), np.arange(20, 40)])
+    once, double = (redrawn_mean(each[:, :, None], 0.5).prompt_MM[0, 0] for each in (twice, apart))
+    assert double / once == pytest.approx(0.5, rel=0.1)
+    part = joined([value_SP, value_SP[:, :5]], [np.arange(20), np.arange(15, 20)])
+    assert part.shape == (4, 20)
+    assert part.mean(axis=1) == pytest.approx((value_SP.mean(axis=1) + value_SP[:, :5].mean(axis=1)) / 2)
 
 
 def test_intervals_hold_for_another_pool_and_other_prompts() -> None:

@@ -138,18 +138,22 @@ def by_prompt(value_SN: np.ndarray, prompt_N: ArrayLike) -> np.ndarray:
     return np.asarray(mean_S1 + (value_SN - mean_S1) @ member_NP * (n_prompts / code_N.size))
 
 
-def joined(value_TSP: Sequence[np.ndarray]) -> np.ndarray:
+def joined(value_TSP: Sequence[np.ndarray], prompt_TP: Sequence[np.ndarray]) -> np.ndarray:
     """Several test sets as one whose mean is the mean of theirs, each counted once, shape (S, P of all).
+
+    A prompt that several sets have is one: what draws it draws it for all of them, so its pulls on the mean are added.
 
     Args:
         value_TSP: of each test set, (S, its prompts), from `by_prompt`.
-    Raises: InputError: different numbers of draws.
+        prompt_TP: names of these prompts, alike in all sets.
+    Raises: InputError: different numbers of draws, or not one name a prompt.
     """
     require_same_length(**{f"test set {number}": value for number, value in enumerate(value_TSP)})
-    n_all, n_tests = sum(value.shape[1] for value in value_TSP), len(value_TSP)
+    code_N, n_all = cluster_codes(np.concatenate(prompt_TP), sum(value.shape[1] for value in value_TSP))
     mean_S1 = np.mean([value.mean(axis=1) for value in value_TSP], axis=0)[:, None]
-    parts = [
-        mean_S1 + (value - value.mean(axis=1, keepdims=True)) * (n_all / (n_tests * value.shape[1]))
-        for value in value_TSP
-    ]
-    return np.concatenate(parts, axis=1)
+    pull_SN = np.concatenate(
+        [(value - value.mean(axis=1, keepdims=True)) / (len(value_TSP) * value.shape[1]) for value in value_TSP], axis=1
+    )
+    member_NP = np.zeros((code_N.size, n_all))
+    member_NP[np.arange(code_N.size), code_N] = 1.0
+    return np.asarray(mean_S1 + pull_SN @ member_NP * n_all)

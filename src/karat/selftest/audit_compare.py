@@ -102,7 +102,7 @@ def compared(world: str, seed: int, rng: np.random.Generator) -> Comparison:
         names=("a", "b"), prompts=(np.arange(POOL), np.arange(POOL)), size=POOL // 2,
         ladders=(ladder(POOL, ()),) * 2, n_draws=DRAWS, seed=seed, resamples=500,
     )  # fmt: skip
-    held = [HeldOut(f"t{k}", k, np.ones(TEST), np.arange(TEST), counts=True) for k in range(2)]
+    held = [HeldOut(f"t{k}", k, np.ones(TEST), np.arange(TEST) + k * TEST, counts=True) for k in range(2)]
     return measure(plan, held, learner)
 
 

@@ -8,6 +8,7 @@ Axes: P pairs.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,12 +176,22 @@ def _test_of(
     return _held_out(name, kept, home=home, counts=counts, n_removed=len(pairs) - len(kept)), kept
 
 
+def prompt_names(pairs: Sequence[PreferencePair]) -> np.ndarray:
+    """Prompt of each pair, under one name in all sources: those of one id, and those of one text, are one."""
+    of_id: dict[str, str] = {}
+    for pair in pairs:
+        if pair.prompt_id not in of_id:
+            key = prompt_key(pair).encode(errors="surrogatepass")
+            of_id[pair.prompt_id] = hashlib.blake2b(key, digest_size=8).hexdigest()
+    return np.array([of_id[pair.prompt_id] for pair in pairs], dtype=str)
+
+
 def _held_out(name: str, pairs: Sequence[PreferencePair], *, home: int, counts: bool, n_removed: int) -> HeldOut:
     return HeldOut(
         name=name,
         home=home,
         label_N=np.array([pair.label for pair in pairs], np.float64),
-        prompt_N=np.array([pair.prompt_id for pair in pairs], dtype=str),
+        prompt_N=prompt_names(pairs),
         counts=counts,
         n_removed=n_removed,
     )

@@ -35,6 +35,7 @@ class HeldOut:
     Attributes:
         home: number of the source that they were held out of; -1: of none, a file of its own.
         label_N: probability that `chosen` is preferred; ties (0.5) count in the loss only.
+        prompt_N: prompt of each pair, under one name in all sets.
         counts: whether it is among those that sources are ranked on.
         n_removed: pairs left out because a training source has their prompt, or both their responses.
     """
@@ -237,8 +238,9 @@ def _outcomes(mix: Mix, size: int, draws: Sequence[Draw], tests: Sequence[HeldOu
 def score_of(trained: Trained, tests: Sequence[HeldOut], *, of_loss: bool = False) -> tuple[np.ndarray, int]:
     """Mean over the counting test sets by draw and prompt, (S, G), and the prompts of the smallest of them."""
     values = trained.loss if of_loss else trained.outcome
-    counted = [value for value, test in zip(values, tests, strict=True) if test.counts]
-    return joined(counted), min(value.shape[1] for value in counted)
+    counted = [(value, test) for value, test in zip(values, tests, strict=True) if test.counts]
+    prompts = [np.unique(test.prompt_N if of_loss else test.prompt_N[test.label_N != 0.5]) for _, test in counted]
+    return joined([value for value, _ in counted], prompts), min(value.shape[1] for value, _ in counted)
 
 
 def _mean(value_SG: np.ndarray, share: float, fewest: int) -> RedrawnMean:
