@@ -83,6 +83,9 @@ def test_whole_prompts_are_drawn_and_no_more_than_asked() -> None:
     assert drawn.size == 18
     assert set(np.bincount(prompt[drawn])) == {0, 3}
     assert draw_prompts(np.zeros(9, np.int64), 4, np.random.default_rng(0)).size == 9  # one prompt at the least
+    giant = np.array([0] * 50 + list(range(1, 31)))
+    drawn_of = [np.unique(giant[draw_prompts(giant, 30, np.random.default_rng(seed))]).size for seed in range(50)]
+    assert drawn_of == [30] * 50  # the prompt that does not fit does not keep others out
 
 
 # ------------------------------------------------------------------------------------------------------------ findings
@@ -161,6 +164,14 @@ def test_one_pair_and_one_prompt_and_identical_prompts_give_no_number() -> None:
     assert verdicts(same)["DA201"] == "not checked"
     assert "there are 1" in same.findings[0].action
     assert verdicts(same)["DA202"] == "not checked"
+
+
+def test_too_few_prompts_to_fit_models_to_are_not_checked() -> None:
+    table = table_of([pair(n, "a b c", "d" * (n % 3)) for n in range(60)])
+    config = AuditDataConfig(resamples=100, model_pairs=5)
+    result = audit_content_blind(table, config=config, rng=np.random.default_rng(0))
+    assert verdicts(result)["DA201"] == "not checked"
+    assert "raise it" in result.findings[0].action
 
 
 def test_sides_that_differ_in_nothing_are_told_by_nothing() -> None:

@@ -102,7 +102,7 @@ class ContentBlind:
 
     Attributes:
         rules, q_F: single features, and their p-values adjusted for looking at all.
-        modelled: None with fewer than LEAST_PROMPTS prompts.
+        modelled: None with fewer than LEAST_PROMPTS prompts, or so few that models may be fitted to.
         first: share of pairs whose preferred response stood first; n_placed: pairs where that is known.
     """
 
@@ -211,10 +211,14 @@ def _folds(prompt_P: np.ndarray, n_prompts: int, folds: int, rng: np.random.Gene
     return prompt_folds(prompt_P, min(folds, n_prompts), rng) if n_prompts > 1 else np.zeros(len(prompt_P), np.int64)
 
 
-def _modelled(pairs: Decided, config: AuditDataConfig, rng: np.random.Generator, models: tuple[str, ...]) -> Modelled:
+def _modelled(
+    pairs: Decided, config: AuditDataConfig, rng: np.random.Generator, models: tuple[str, ...]
+) -> Modelled | None:
     drawn = draw_prompts(pairs.prompt_P, config.model_pairs, rng)
     x_PF, prompt_P = pairs.difference_PF[drawn], pairs.prompt_P[drawn]
     n_prompts = np.unique(prompt_P).size
+    if n_prompts < LEAST_PROMPTS:
+        return None
     fold_P = _folds(prompt_P, n_prompts, config.folds, rng)
     single_P, best_K = best_rule_outcomes(x_PF, fold_P)
     fitted = {name: out_of_fold(name, x_PF, pairs.label_P[drawn], fold_P, seed=config.seed) for name in models}
@@ -239,11 +243,16 @@ def _modelled(pairs: Decided, config: AuditDataConfig, rng: np.random.Generator,
 
 
 def draw_prompts(prompt_P: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of at most so many pairs, of whole prompts drawn at random (at least one), in order."""
+    """Indices of at most so many pairs, of whole prompts drawn at random (at least one), in order.
+
+    A prompt that is larger than that alone is left out where others are not.
+    """
     if prompt_P.size <= most:
         return np.arange(prompt_P.size)
     size_G = np.bincount(prompt_P)
     order = rng.permutation(size_G.size)
+    if (fitting := (size_G[order] > 0) & (size_G[order] <= most)).any():
+        order = order[fitting]
     is_in_G = np.zeros(size_G.size, np.bool_)
     fits = np.cumsum(size_G[order]) <= most
     fits[np.argmax(size_G[order] > 0)] = True

@@ -100,7 +100,8 @@ def _all_features(found: ContentBlind) -> Finding:
     if modelled is None:
         return Finding(
             "DA201", EXPLANATIONS["DA201"][0], "not checked", gold=GOLD, n_used=0,
-            action=f"Models are fitted from 20 prompts; there are {found.n_prompts}. Give pairs of more prompts.",
+            action=f"Models are fitted from 20 prompts; there are {found.n_prompts}, of which --model-pairs may leave "
+            "some out. Give pairs of more prompts, or raise it.",
         )  # fmt: skip
     accuracy = modelled.accuracy
     # The best of several estimates is high by chance; a verdict therefore rests on ends that hold for all of them.
