@@ -68,20 +68,23 @@ def test_swaps_of_a_sum_are_sign_changes() -> None:
 
 
 def test_ranks_by_hand() -> None:
-    p = np.full((3, 3), np.nan)
+    gap, p = np.full((3, 3), np.nan), np.full((3, 3), np.nan)
+    gap[0, 1], gap[0, 2], gap[1, 2] = 0.1, 0.3, 0.2
     p[0, 1], p[0, 2], p[1, 2] = 0.5, 0.001, 0.02  # Holm: 0.5, 0.003, 0.04
-    ranks = rank_intervals([0.9, 0.8, 0.6], p)
+    ranks = rank_intervals(gap, p)
     assert ranks.tolist() == [[1, 2], [1, 2], [3, 3]]
     p[1, 2] = 0.03  # Holm: 0.06
-    assert rank_intervals([0.9, 0.8, 0.6], p).tolist() == [[1, 2], [1, 3], [2, 3]]
+    assert rank_intervals(gap, p).tolist() == [[1, 2], [1, 3], [2, 3]]
+    assert rank_intervals(-gap, p).tolist() == [[2, 3], [1, 3], [1, 2]]
 
 
 def test_what_is_not_tested_is_not_told_apart() -> None:
-    assert rank_intervals([0.9, np.nan], np.full((2, 2), np.nan)).tolist() == [[1, 2], [1, 2]]
+    nothing = np.full((2, 2), np.nan)
+    assert rank_intervals(nothing, nothing).tolist() == [[1, 2], [1, 2]]
 
 
 def test_messages() -> None:
     with pytest.raises(InputError, match="difference_G: 1 of 2 values"):
         sign_flip_test([1.0, np.nan], rng=np.random.default_rng(0))
     with pytest.raises(InputError, match="shape"):
-        rank_intervals([1.0, 2.0], np.zeros((3, 3)))
+        rank_intervals(np.zeros((2, 2)), np.zeros((3, 3)))

@@ -113,27 +113,28 @@ def swap_test(
     return (1 + further) / (1 + drawn)
 
 
-def rank_intervals(score_K: ArrayLike, p_value_KK: np.ndarray, *, alpha: float = 0.05) -> np.ndarray:
+def rank_intervals(gap_KK: np.ndarray, p_value_KK: np.ndarray, *, alpha: float = 0.05) -> np.ndarray:
     """Simultaneous intervals of the ranks of K graders, from p-values of all pairs, shape (K, 2); 1 is the best.
 
     The p-values of all pairs are adjusted together (Holm), so that with probability 1 - alpha no pair is ordered
     wrongly; a grader's rank is then at least 1 + those surely better and at most K - those surely worse.
 
     Args:
-        score_K: higher is better; NaN: not scored, and not told from any.
-        p_value_KK: p-value of each pair at [i, j] with i < j; NaN: not tested.
+        gap_KK: at [i, j] with i < j how much better grader i is than j, on the items that the test of the two rests on
+            (scores of other items may point the other way).
+        p_value_KK: p-value of each pair, as gap_KK; NaN: not tested.
         alpha: chance that any pair is ordered wrongly.
     Raises: InputError: the shapes differ.
     """
-    score = np.asarray(score_K, dtype=np.float64)
-    if p_value_KK.shape != (score.size, score.size):
-        raise InputError(f"p_value_KK: shape {p_value_KK.shape}, must be ({score.size}, {score.size}).")
-    pairs = list(combinations(range(score.size), 2))
+    size = len(gap_KK)
+    if not gap_KK.shape == p_value_KK.shape == (size, size):
+        raise InputError(f"gap_KK: shape {gap_KK.shape}, p_value_KK: {p_value_KK.shape}; both must be square.")
+    pairs = list(combinations(range(size), 2))
     adjusted = holm(np.array([p_value_KK[pair] for pair in pairs]))
-    rank_K2 = np.tile([1, score.size], (score.size, 1))
+    rank_K2 = np.tile([1, size], (size, 1))
     for (i, j), p in zip(pairs, adjusted, strict=True):
-        if p <= alpha and score[i] != score[j]:
-            better, worse = (i, j) if score[i] > score[j] else (j, i)
+        if p <= alpha and gap_KK[i, j] != 0:
+            better, worse = (i, j) if gap_KK[i, j] > 0 else (j, i)
             rank_K2[worse, 0] += 1
             rank_K2[better, 1] -= 1
     return rank_K2

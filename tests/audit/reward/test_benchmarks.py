@@ -129,11 +129,25 @@ def test_best_of_four_and_ties_by_hand(tmp_path: Path) -> None:
     assert found["score (macro, official)"]["score"] == pytest.approx((0.5 + ties) / 2)
 
 
+def test_nothing_wrong_is_surely_better_than_chance(tmp_path: Path) -> None:
+    rows = [
+        {"id": str(i), "prompt": f"p{i}", "chosen": ["right"], "rejected": ["no", "nay", "nil"], "subset": subset}
+        for i in range(40)
+        for subset in ("Math", "Focus")
+    ]
+    scores = {"right": 2.0, "no": 1.0, "nay": 0.0, "nil": 0.0}
+    score = audit(by_text(scores), write(tmp_path / "rb2.jsonl", [dict(row, chosen=["right"]) for row in rows]))
+    assert verdicts(score)["RW601"] == "unclear"  # "right" is also the longest: as good as a rule that reads nothing
+    even = {"right": 2.0, "wrong": 1.0, "false": 0.0}
+    rows = [dict(row, rejected=["wrong", "false", "false"]) for row in rows]
+    assert verdicts(audit(by_text(even), write(tmp_path / "even.jsonl", rows)))["RW601"] == "ok"
+
+
 # -------------------------------------------------------------------------------- RM-Bench
 def test_style_matrix(tmp_path: Path) -> None:
     rows = [
         {"id": i, "prompt": f"p{i}", "domain": domain, "chosen": ["c0", "c1", "c2"], "rejected": ["r0", "r1", "r2"]}
-        for i, domain in enumerate(["chat", "math", "safety-refuse", "safety-response"] * 6)
+        for i, domain in enumerate(["chat", "math", "safety-refuse", "safety-response"] * 24)
     ]
     # pays for style first, for being right second
     reward = by_text({"c0": 0.5, "c1": 1.5, "c2": 2.5, "r0": 0, "r1": 1, "r2": 2})
@@ -142,9 +156,11 @@ def test_style_matrix(tmp_path: Path) -> None:
     assert [found[name]["score"] for name in ("easy", "normal", "hard")] == pytest.approx([1.0, 1.0, 0.0])
     assert found["score (macro over domains)"]["score"] == pytest.approx(2 / 3)
     assert found["concise right, markdown wrong"]["score"] == 0.0
-    assert (found["overall (micro)"]["n"], found["overall (micro)"]["prompts"]) == (24 * 9, 24)
+    assert (found["overall (micro)"]["n"], found["overall (micro)"]["prompts"]) == (96 * 9, 96)
     style = next(finding for finding in result.findings if finding.code == "RW602")
     assert style.effect == pytest.approx(1.0)
+    assert style.verdict == "problem"  # the largest gap there is, though no resample differs
+    assert style.high == pytest.approx(1.0)
 
 
 # -------------------------------------------------------------------------------- other kinds
@@ -239,6 +255,24 @@ def test_two_rewards_and_many(tmp_path: Path) -> None:
     assert many.values["benchmark_pairs_pairs_leaders"] == 2
 
 
+def test_ranks_go_by_the_items_that_both_scored(tmp_path: Path) -> None:
+    # "easy" scored half of the items only, 2/3 of them rightly; "all" got these right and the others wrong: 1/2
+    rows = []
+    for number in range(120):
+        wins = {"all": number < 60, "never": False} | ({"easy": number % 3 != 0} if number < 60 else {})
+        scores = {f"{name}_{side}": int(is_right == (side == "chosen")) for name, is_right in wins.items()
+                  for side in ("chosen", "rejected")}  # fmt: skip
+        rows.append({"prompt": f"p{number}", "chosen": "x", "rejected": "y", **scores})
+    result = audit("column:easy", write(tmp_path / "pairs.jsonl", rows), against="column:all,column:never")
+    ranks = numbers(result, "benchmark_pairs_pairs_ranks")
+    assert ranks["column:easy"]["score"] > ranks["column:all"]["score"]
+    assert {name: (row["rank from"], row["rank to"]) for name, row in ranks.items()} == {
+        "column:all": (1, 1), "column:easy": (2, 2), "column:never": (3, 3),
+    }  # fmt: skip
+    found = next(finding for finding in result.findings if finding.code == "RW605")
+    assert (found.verdict, found.effect) == ("problem", 2)
+
+
 def test_copies_of_a_prompt_add_no_evidence(tmp_path: Path) -> None:
     once = column_file(tmp_path / "once.jsonl", {"a": 0.7, "b": 0.6}, n=60)
     often = column_file(tmp_path / "often.jsonl", {"a": 0.7, "b": 0.6}, n=60, copies=9)
@@ -328,6 +362,43 @@ def test_messages(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="label 3 is no step of its 1 steps"):
         read_benchmarks(str(bad))
     assert ColumnReward("a").score([Group("p", ("r",))])[0][0].is_missing
+
+
+GOOD_ROWS: dict[str, dict[str, Any]] = {
+    "rewardbench2": {"prompt": "p", "chosen": ["a"], "rejected": ["b"], "subset": "Math", "id": "1"},
+    "rewardmath-scores": {"problem": "p", "scores": {"a": [2.0, 1.0]}},
+    "judgebench": {"pair_id": "1", "question": "q", "response_A": "a", "response_B": "b", "label": "A>B"},
+    "prmbench": {"modified_process": ["s", "t"], "error_steps": [2], "classification": "circular"},
+    "hhh": {
+        "source": "harmless",
+        **{f"{side}_instruction": f"###The instruction to evaluate:\nq\n\n###Response to evaluate:\n{side}\n\n###Score"
+           for side in ("chosen", "rejected")},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad", "kept"),
+    [
+        ("rewardbench2", {"chosen": []}, 3),
+        ("rewardbench2", {"rejected": None}, 3),
+        ("rewardbench2", {"rejected": ["x", 3]}, 3),
+        ("rewardmath-scores", {"scores": {}}, 3),
+        ("rewardmath-scores", {"scores": {"a": [1.0]}}, 3),
+        ("judgebench", {"pair_id": ["1"]}, 3),
+        ("prmbench", {"error_steps": ["x"]}, 3),
+        ("prmbench", {"error_steps": [None]}, 3),
+        ("hhh", {"source": ["x"]}, 4),
+    ],
+)
+def test_rows_that_do_not_fit_are_left_out_and_counted(
+    tmp_path: Path, kind: str, bad: dict[str, Any], kept: int
+) -> None:
+    rows = [{**GOOD_ROWS[kind], "id": str(i)} for i in range(4)]
+    rows[-1] |= bad
+    found = read_benchmarks(str(write(tmp_path / "rows.jsonl", rows)))[0]
+    assert (found.kind.partition("-")[0], len(found.items)) == (kind.partition("-")[0], kept)
+    assert kept == 4 or "1 rows" in " ".join(found.notes)
 
 
 def test_a_kind_that_is_named_is_taken(tmp_path: Path) -> None:

@@ -130,11 +130,9 @@ def rank(
     pairs = list(combinations(range(len(names)), 2))
     gaps = [prompt_gaps(aggregate, layout, outcomes[i].value_P - outcomes[j].value_P) for i, j in pairs]
     p_K = sign_flip_tests(np.stack(gaps, axis=1), rng=rng) if pairs else np.zeros(0)
+    counts = [(int(np.sum(member & each.is_scored)), int(np.sum(member & ~each.is_scored))) for each in outcomes]
     return _ranked(
-        names,
-        scores,
-        [(int(np.sum(member & each.is_scored)), int(np.sum(member & ~each.is_scored))) for each in outcomes],
-        p_K,
+        names, scores, counts, [(float(gap_G.sum()), p) for gap_G, p in zip(gaps, p_K.tolist(), strict=True)]
     )
 
 
@@ -169,27 +167,32 @@ def rank_steps(
     """As `rank`, for step rewards; `scores` are their headline numbers."""
     statistic, columns = headline_statistic(benchmark)
     cluster = np.array([item.cluster for item in benchmark.items])
-    p_values = []
+    tests = []
     for i, j in combinations(range(len(names)), 2):
         use = np.isfinite(outcomes[i].total_PC).all(axis=1) & np.isfinite(outcomes[j].total_PC).all(axis=1)
         sides = [cluster_totals(columns(outcomes[k].total_PC)[use], cluster[use]) for k in (i, j)]
-        p_values.append(swap_test(sides[0], sides[1], statistic, rng=rng) if use.any() else float("nan"))
+        gap = float(np.subtract(*(statistic(side.sum(axis=0)) for side in sides)))
+        tests.append((gap, swap_test(sides[0], sides[1], statistic, rng=rng) if use.any() else float("nan")))
     counts = [
         (int(scored.sum()), int((~scored).sum()))
         for scored in (np.isfinite(each.total_PC).all(axis=1) for each in outcomes)
     ]
-    return _ranked(names, scores, counts, np.array(p_values))
+    return _ranked(names, scores, counts, tests)
 
 
 def _ranked(
-    names: Sequence[str], scores: Sequence[Interval], counts: Sequence[tuple[int, int]], p_K: np.ndarray
+    names: Sequence[str],
+    scores: Sequence[Interval],
+    counts: Sequence[tuple[int, int]],
+    tests: Sequence[tuple[float, float]],
 ) -> list[Ranked]:
+    """`tests`: of all pairs, the gap on the items that both scored and its p-value."""
     size = len(names)
-    p_KK = np.full((size, size), np.nan)
-    for (i, j), p in zip(combinations(range(size), 2), p_K.tolist(), strict=True):
-        p_KK[i, j] = p
+    gap_KK, p_KK = np.full((2, size, size), np.nan)
+    for (i, j), (gap, p) in zip(combinations(range(size), 2), tests, strict=True):
+        gap_KK[i, j], p_KK[i, j] = gap, p
     estimate = np.array([score.estimate for score in scores])
-    ranks = rank_intervals(estimate, p_KK, alpha=ALPHA)
+    ranks = rank_intervals(gap_KK, p_KK, alpha=ALPHA)
     order = np.argsort(-np.nan_to_num(estimate, nan=-np.inf), kind="stable")
     return [
         Ranked(names[k], scores[k], counts[k][0], counts[k][1], int(ranks[k, 0]), int(ranks[k, 1]))

@@ -41,7 +41,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "it. The same responses in three styles, so that content is held fixed. Bootstrap over prompts.",
         "ok: the interval ends below 0.1. problem: it lies above 0.1. unclear: neither.",
         "problem: an optimised policy will write lists and bold type for it. Train on pairs balanced in style, or "
-        "calibrate the reward for style (--fix style).",
+        "calibrate the reward for style (--fix style). unclear: more items.",
     ),
     "RW603": (
         "Worse than chance on a subset",
@@ -214,6 +214,7 @@ def rank_finding(name: str, mine: str, ranked: Sequence[Ranked], *, gold: str) -
     best = [each.name for each in ranked if each.rank_low == 1]
     more = f" and {len(best) - MOST_NAMED} more" if len(best) > MOST_NAMED else ""
     place = 1 + sum(each.score.estimate > me.score.estimate for each in ranked)
+    place = min(max(place, me.rank_low), me.rank_high)  # where scores are missing the two rest on different items
     return Finding(
         code="RW605",
         title=f"{name}: rank of {len(ranked)}",

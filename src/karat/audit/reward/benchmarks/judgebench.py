@@ -40,7 +40,7 @@ def _read(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
             found = _scores_of(row)
             if found is not None:
                 scores.setdefault(str(row["pair_id"]), {})[name] = found
-    pair_parts = [part for part in parts if part.rows and _is_pair(part.rows[0])]
+    pair_parts = [part for part in parts if any(map(_is_pair, part.rows))]
     if not pair_parts:
         raise DataError(
             f"{where}: holds scores of JudgeBench pairs, but not the pairs: name the folder that has both, or put the "
@@ -49,7 +49,7 @@ def _read(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
     seen: set[frozenset[str]] = set()
     found_all: list[AnyBenchmark] = []
     for part in pair_parts:
-        ids = frozenset(str(row["pair_id"]) for row in part.rows)
+        ids = frozenset(str(row.get("pair_id")) for row in part.rows)
         if ids not in seen:  # a file of scores that repeats the pairs is no second benchmark
             found_all.append(_benchmark(part, scores, where))
         seen.add(ids)
@@ -71,7 +71,7 @@ def _benchmark(part: Part, scores: Mapping[str, Mapping[str, tuple[float, float]
     items, odd = [], 0
     for row in part.rows:
         label = row.get("label")
-        if label not in ("A>B", "B>A"):
+        if not _is_pair(row) or label not in ("A>B", "B>A"):
             odd += 1
             continue
         question = text_of(row, "question", where)
@@ -90,7 +90,7 @@ def _benchmark(part: Part, scores: Mapping[str, Mapping[str, tuple[float, float]
             )
         )
     subsets = tuple(dict.fromkeys(item.subset for item in items))
-    notes = (f"{odd} rows without a label A>B or B>A were left out",) if odd else ()
+    notes = (f"{odd} rows without two responses and a label A>B or B>A were left out",) if odd else ()
     return Benchmark(
         kind="judgebench",
         name=f"JudgeBench {_DATE.sub('', part.name.rpartition('response_model=')[2])}",

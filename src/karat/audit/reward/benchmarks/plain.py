@@ -30,6 +30,7 @@ def _read_hhh(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
     """The dialogue and the response are cut out of the judge prompt that the file wraps them in."""
     items, odd = [], 0
     for number, row in enumerate(row for part in parts for row in part.rows):
+        source = str(row.get("source", ""))
         sides = [_PROMETHEUS.search(str(row.get(f"{side}_instruction"))) for side in ("chosen", "rejected")]
         if sides[0] is None or sides[1] is None:
             odd += 1
@@ -38,9 +39,9 @@ def _read_hhh(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
         texts = tuple(assistant(side["response"]) for side in sides if side is not None)
         items.append(
             Item(
-                name=f"{row['source']} {number}",
+                name=f"{source} {number}",
                 cluster=prompt_hash(prompt, *texts),
-                subset=row["source"],
+                subset=source,
                 prompt=user(prompt),
                 responses=texts,
             )
@@ -87,7 +88,8 @@ def _read_bias(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
 def _bias_rows(whole: Mapping[str, Any]) -> list[dict[str, Any]]:
     if isinstance(whole.get("instruction"), str):
         return [dict(whole)]
-    return [{"bias": bias, **row} for bias, rows in whole.items() for row in rows if isinstance(row, Mapping)]
+    lists = {bias: rows for bias, rows in whole.items() if isinstance(rows, list)}
+    return [{"bias": bias, **row} for bias, rows in lists.items() for row in rows if isinstance(row, Mapping)]
 
 
 # --------------------------------------------------------------------------------------------------------- plain pairs

@@ -8,11 +8,11 @@ from typing import Any
 from karat.audit.reward.benchmarks.items import StepBenchmark, StepItem
 from karat.audit.reward.benchmarks.processbench import step_columns
 from karat.audit.reward.benchmarks.reading import AnyBenchmark, Kind, Part, is_texts, unread_note
-from karat.data.records import prompt_hash
+from karat.data.records import as_number, prompt_hash
 
 RIGHT_ONLY = "multi_solutions"
-"""All steps of its solutions are right: scored by the F1 of right steps alone, and not in the pooled score's F1 of
-wrong ones."""
+"""All steps of its solutions are right: scored by the F1 of right steps alone. In the pooled score they count with the
+others', as in the benchmark's own code: a flagged one is a false alarm in both F1."""
 GROUPS = {
     "simplicity": ("redundency", "circular"),
     "soundness": ("counterfactual", "step_contradiction", "domain_inconsistency", "confidence"),
@@ -30,6 +30,7 @@ def _matches(row: Mapping[str, Any]) -> bool:
     return (
         is_texts(row.get("modified_process"))
         and isinstance(row.get("error_steps"), list | tuple)
+        and all(as_number(step).is_integer() for step in row["error_steps"])
         and isinstance(row.get("classification"), str)
     )
 
@@ -40,7 +41,8 @@ def _read(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
         if not _matches(row):
             odd += 1
             continue
-        steps, wrong = tuple(row["modified_process"]), {int(step) for step in row["error_steps"]}  # 1 is the first
+        steps = tuple(row["modified_process"])
+        wrong = {int(as_number(step)) for step in row["error_steps"]}  # 1 is the first
         question = str(row.get("original_question") or row.get("modified_question") or "")
         items.append(
             StepItem(

@@ -40,9 +40,10 @@ def _read(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
         subset = part.name.removeprefix("dataset__")
         for number, row in enumerate(part.rows):
             if not _matches(row) or not NO_ERROR <= row["label"] < len(row["steps"]):
+                n_steps = len(row["steps"]) if is_texts(row.get("steps")) else 0
                 raise DataError(
-                    f"{where}: row {number} of {part.name}: label {row.get('label')!r} is no step of its "
-                    f"{len(row.get('steps') or ())} steps and not {NO_ERROR}. Mend or drop it."
+                    f"{where}: row {number} of {part.name}: label {row.get('label')!r} is no step of its {n_steps} "
+                    f"steps and not {NO_ERROR}. Mend or drop it."
                 )
             name = str(row.get("id", f"{subset}-{number}"))
             items.append(

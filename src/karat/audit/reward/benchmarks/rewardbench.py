@@ -136,7 +136,7 @@ def _code_tasks(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[int, str], tupl
     by_name = by_place = 0
     for numbers in places.values():
         for place, number in enumerate(numbers):
-            found = _FUNCTION.search(str(rows[number]["prompt"]))
+            found = _FUNCTION.search(str(rows[number].get("prompt")))
             if found:
                 tasks[number] = "code task " + found[1].replace("_", "").lower()
                 by_name += 1
@@ -152,13 +152,18 @@ def _code_tasks(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[int, str], tupl
 
 # -------------------------------------------------------------------------------------------------------- RewardBench 2
 def _matches_two(row: Mapping[str, Any]) -> bool:
-    if not isinstance(row.get("prompt"), str) or "domain" in row:
-        return False
-    return is_texts(row.get("chosen")) and is_texts(row.get("rejected"))
+    return "domain" not in row and _is_two(row)
+
+
+def _is_two(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("prompt"), str) and is_texts(row.get("chosen")) and is_texts(row.get("rejected"))
 
 
 def _read_two(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
-    items = [_item_two(row, where, number) for number, row in enumerate(r for part in parts for r in part.rows)]
+    rows = list(enumerate(row for part in parts for row in part.rows))
+    items = [_item_two(row, where, number) for number, row in rows if _is_two(row)]
+    odd = len(rows) - len(items)
+    notes = (f"{odd} rows without a prompt, right texts and wrong texts were left out",) if odd else ()
     subsets = dict.fromkeys(item.subset for item in items)
     plain = [name for name in subsets if name.lower() != "ties"]
     ties = [name for name in subsets if name.lower() == "ties"]
@@ -177,7 +182,7 @@ def _read_two(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
             items=tuple(items),
             aggregates=(head, *((micro,) if plain else ()), *each),
             formula=FORMULA_2,
-            notes=unread_note(parts),
+            notes=(*unread_note(parts), *notes),
         )
     ]
 

@@ -22,8 +22,11 @@ STEPS_TO_ONE = {"": min, ":mean": lambda s: math.fsum(s) / len(s), ":product": m
 
 
 def _is_compact(row: Mapping[str, Any]) -> bool:
+    """One right solution and at least one wrong one have scores."""
     scores = row.get("scores")
-    return isinstance(row.get("problem"), str) and isinstance(scores, Mapping) and all(map(_is_list, scores.values()))
+    if not isinstance(row.get("problem"), str) or not isinstance(scores, Mapping):
+        return False
+    return all(map(_is_list, scores.values())) and max(map(len, scores.values()), default=0) > 1
 
 
 def _is_direct(row: Mapping[str, Any]) -> bool:
@@ -55,8 +58,8 @@ def _joined(value: Any, join: Any) -> float:
 
 
 def _read_compact(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
-    items = []
-    for row in (row for part in parts for row in part.rows if _is_compact(row)):
+    items, rows = [], [row for part in parts for row in part.rows]
+    for row in filter(_is_compact, rows):
         size = max(len(values) for values in row["scores"].values())
         items.append(
             Item(
@@ -67,13 +70,16 @@ def _read_compact(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
                 columns=_columns(row["scores"], size),
             )
         )
-    return [_benchmark(items, parts, "RewardMATH (scores)")]
+    odd = len(rows) - len(items)
+    notes = (f"{odd} rows without a problem and scores of several solutions were left out",) if odd else ()
+    return [_benchmark(items, parts, "RewardMATH (scores)", notes)]
 
 
 def _read_direct(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
     """Rows of one solution each, by problem; a problem needs one right and at least one wrong solution."""
     groups: dict[str, tuple[list[str], list[str]]] = {}
-    for row in (row for part in parts for row in part.rows if _is_direct(row)):
+    rows = [row for part in parts for row in part.rows]
+    for row in filter(_is_direct, rows):
         right, wrong = groups.setdefault(str(row["problem"]), ([], []))
         (right if row["solution_type"] == "chosen" else wrong).append("\n".join(map(str, row["eval_solution"])))
     items = [
@@ -86,17 +92,20 @@ def _read_direct(where: str, parts: Sequence[Part]) -> list[AnyBenchmark]:
         for problem, (right, wrong) in groups.items()
         if right and wrong
     ]
-    return [_benchmark(items, parts, "RewardMATH")]
+    odd, alone = sum(not _is_direct(row) for row in rows), len(groups) - len(items)
+    notes = [f"{odd} rows without a problem, steps and a solution_type were left out"] if odd else []
+    notes += [f"{alone} problems without a right and a wrong solution were left out"] if alone else []
+    return [_benchmark(items, parts, "RewardMATH", notes)]
 
 
-def _benchmark(items: list[Item], parts: Sequence[Part], name: str) -> Benchmark:
+def _benchmark(items: list[Item], parts: Sequence[Part], name: str, notes: Sequence[str]) -> Benchmark:
     return Benchmark(
         kind="rewardmath",
         name=name,
         items=tuple(items),
         aggregates=plain_aggregates(("",)),
         formula=FORMULA,
-        notes=unread_note(parts),
+        notes=(*unread_note(parts), *notes),
     )
 
 

@@ -296,7 +296,10 @@ def difference_of(
     rng: np.random.Generator,
     resamples: int,
 ) -> Interval:
-    """Left less right on the comparisons that both have, paired, with a bootstrap interval over prompts."""
+    """Left less right on the comparisons that both have, paired, with a bootstrap interval over prompts.
+
+    Weights may be negative: the difference of two aggregates.
+    """
     gap_P = left_P - right_P
     use = layout.members(aggregate) & np.isfinite(gap_P)
     if not use.any():
@@ -305,7 +308,33 @@ def difference_of(
         return paired_difference(left_P[use], right_P[use], layout.cluster_P[use], rng=rng)
     if not np.isfinite(mean_of(aggregate, layout, gap_P)):
         return UNDEFINED
-    return _bootstrap(aggregate, layout, gap_P, rng=rng, resamples=resamples, level=0.95)
+    found = _bootstrap(aggregate, layout, gap_P, rng=rng, resamples=resamples, level=0.95)
+    low, high = found.low, found.high
+    if found.method == "no variation":
+        low, high = _bounds_of_cells(aggregate, layout, left_P, right_P, rng)
+    most = sum(weight * (1 - _floor(cell, layout)) for cell, weight in aggregate.weights.items() if weight > 0)
+    low, high = np.clip((low, high), -most, most)
+    return replace(found, low=float(low), high=float(high))
+
+
+def _bounds_of_cells(
+    aggregate: Aggregate, layout: Layout, left_P: np.ndarray, right_P: np.ndarray, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Where no resample differs: the weighted ends of the cells' own differences, as `paired_difference` has them."""
+    low = high = 0.0
+    for cell, weight in aggregate.weights.items():
+        use = layout.members(_alone(cell)) & np.isfinite(left_P - right_P)
+        span = 1 - _floor(cell, layout)
+        left, right = (1 - (1 - side_P[use]) / span for side_P in (left_P, right_P))  # into [0, 1]
+        found = paired_difference(left, right, layout.cluster_P[use], rng=rng)
+        ends = sorted((weight * span * found.low, weight * span * found.high))
+        low, high = low + ends[0], high + ends[1]
+    return low, high
+
+
+def _floor(cell: str, layout: Layout) -> float:
+    """The least that a comparison of a cell can give."""
+    return float(min(layout.floor_P[layout.members(_alone(cell))], default=0.0))
 
 
 def _bootstrap(
