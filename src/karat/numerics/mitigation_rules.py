@@ -155,7 +155,7 @@ def rule_scores(fitted: FittedRule, inputs: RuleInputs) -> np.ndarray:
             assert fitted.trend is not None
             return np.asarray(proxy_R - fitted.trend(inputs.length_R))
         case "calibrated":
-            return proxy_R - excess_pay(fitted, inputs)
+            return np.asarray(proxy_R - excess_pay(fitted, inputs))
         case "clip":
             return np.asarray(np.minimum(proxy_R, fitted.cap))
         case "mbr":

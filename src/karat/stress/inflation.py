@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from karat.data.text_features import FEATURES, features_of
 from karat.numerics.attenuation import equalised, partial_correlation
 from karat.numerics.best_of_n import (
     PoolMatrix,
@@ -27,7 +28,6 @@ from karat.numerics.best_of_n import (
 )
 from karat.numerics.goodhart import cross_fitted_difference, within_prompt_sd
 from karat.numerics.intervals import UNDEFINED, Interval
-from karat.data.text_features import FEATURES, features_of
 from karat.stress.pool import StressPool
 
 READ_AT_MOST = 100_000

@@ -178,11 +178,11 @@ def _whole_prompts(table: PairTable, prompts: PromptSet, benchmark: Benchmark, n
             seen.add(int(row))
             how = "equal prompt" if exact_U[mine] else "near prompt"
             yield Match(int(benchmark.row_N[row]), int(pair), "prompt", how, np.nan)
-    for index in np.flatnonzero(shared.left_L >= 0):  # rows whose match in the data is nearer to another row
+    for index in np.flatnonzero(shared.left_L >= 0).tolist():  # rows whose match in the data is nearer to another row
         for row in rows_of[index]:
             if int(row) not in seen:
-                pair = int(prompts.prompts.first_U[shared.left_L[index]])
-                yield Match(int(benchmark.row_N[row]), pair, "prompt", "near prompt", np.nan)
+                nearest = int(prompts.prompts.first_U[shared.left_L[index]])
+                yield Match(int(benchmark.row_N[row]), nearest, "prompt", "near prompt", np.nan)
 
 
 class _Grams:

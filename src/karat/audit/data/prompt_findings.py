@@ -142,7 +142,8 @@ def _between_sources(table: PairTable, mine: PromptSet, near: float) -> Finding:
         return not_checked("DA112", "needs several PAIRS", _PROMPTS)
     of_P, source_P = mine.prompts.of_P, table.source_P
     inside = [np.unique(of_P[(source_P == number) & (of_P >= 0)]) for number in range(n_sources)]
-    worst, told, witnesses = UNDEFINED, "", ()
+    worst, told = UNDEFINED, ""
+    witnesses: tuple[str, ...] = ()
     for one, other in combinations(range(n_sources), 2):
         small, large = sorted((one, other), key=lambda number: inside[number].size)
         if not inside[small].size:

@@ -172,7 +172,7 @@ def _whole_words(byte_B: np.ndarray) -> np.ndarray:
     """First bytes of characters that are words of their own: U+3040 to U+9FFF, Thai and Lao; three bytes each."""
     next_B = np.append(byte_B[1:], 0)
     is_east = ((byte_B == 0xE3) & (next_B >= 0x81)) | ((byte_B >= 0xE4) & (byte_B <= 0xE9))
-    return is_east | ((byte_B == 0xE0) & (next_B >= 0xB8) & (next_B <= 0xBB))
+    return np.asarray(is_east | ((byte_B == 0xE0) & (next_B >= 0xB8) & (next_B <= 0xBB)))
 
 
 # -------------------------------------------------------------------------------------------------------- the hashing

@@ -25,6 +25,8 @@ ROWS_PER_CHUNK = 10_000
 REPORT_EVERY = 5_000
 SPLIT = "split"
 """Column that may name the split of a row."""
+_TEXTS = ("prompt", "chosen", "rejected")
+_CODED = ("prompt_id", "annotator", "part", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,11 @@ class _Columns:
         self._close()
         text = pa.Table.from_batches(self._chunks)
         number_P4 = np.concatenate(self._number_blocks)
+        texts = {name: text.column(name) for name in _TEXTS}
+        coded = {name: text.column(name).dictionary_encode() for name in _CODED}
         return PairTable(
-            *(text.column(index) for index in range(3)),
-            *(text.column(index).dictionary_encode() for index in range(3, 7)),
+            **texts,
+            **coded,
             label_P=number_P4[:, 0],
             first_chosen_P=number_P4[:, 1],
             row_P=number_P4[:, 2].astype(np.int64),
@@ -180,8 +184,7 @@ class _Columns:
     def _close(self) -> None:
         if self._rows:
             columns = [pa.array(column, pa.large_string()) for column in zip(*self._rows, strict=True)]
-            names = ["prompt", "chosen", "rejected", "prompt_id", "annotator", "part", SPLIT]
-            self._chunks.append(pa.RecordBatch.from_arrays(columns, names))
+            self._chunks.append(pa.RecordBatch.from_arrays(columns, [*_TEXTS, *_CODED]))
             self._number_blocks.append(np.array(self._numbers, np.float64))
             self._rows, self._numbers = [], []
 
@@ -212,7 +215,8 @@ class _PromptSample:
         return tuple(pair for _, pair in sorted((item for kept in self._kept.values() for item in kept), key=_place))
 
     def _shrink(self) -> None:
-        kept, n = {}, 0
+        kept: dict[bytes, list[tuple[int, PreferencePair]]] = {}
+        n = 0
         for key in sorted(self._kept):
             if kept and n + len(self._kept[key]) > self._most:
                 self._limit = key
