@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from audit.planted_pairs import planted_rows, spelled  # noqa: F401
+from karat.audit.data import compare_findings
 from karat.audit.data.compare import compare_data, part_material, prompt_key, prompt_names, short_names
 from karat.audit.data.compare_findings import learned_verdict
-from karat.audit.data.compare_measure import Contrast, HeldOut, contrast_of, judged_at
+from karat.audit.data.compare_measure import Comparison, Contrast, HeldOut, Standing, contrast_of, judged_at
 from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.training_sets import PoolOrder, common_size, draw_mix, ladder, mixes_of
 from karat.errors import InputError
@@ -182,10 +183,11 @@ def test_sizes_that_are_no_numbers() -> None:
     assert "'many' is no number" in result.findings[0].action
 
 
-def test_verdict_of_a_source_at_home() -> None:
-    def at(low: float, high: float) -> Interval:
-        return Interval((low + high) / 2, low, high, 9, "crossed t")
+def at(low: float, high: float) -> Interval:
+    return Interval((low + high) / 2, low, high, 9, "crossed t")
 
+
+def test_verdict_of_a_source_at_home() -> None:
     assert learned_verdict(at(0.51, 0.7)) == "ok"
     assert learned_verdict(at(0.47, 0.54)) == "problem"
     assert learned_verdict(at(0.47, 0.6)) == "unclear"
@@ -195,6 +197,32 @@ def test_a_difference_can_be_read_both_ways() -> None:
     kept = (Contrast("a", "b", Interval(0.1, 0.0, 0.3, 9, "crossed t"), 0.04),)
     turned = contrast_of(kept, "b", "a").difference
     assert (turned.estimate, turned.low, turned.high) == (-0.1, -0.3, 0.0)
+
+
+def test_a_mixture_that_may_be_better_is_not_ruled_out_by_another() -> None:
+    """The mixture that leads surely gains little; another one's interval is wide."""
+    names = mixes_of("abc")[:5]
+    ends = {"a": 0.70, "b": 0.69, "c": 0.60, "a + b": 0.70, "a + c": 0.69}
+    standings = tuple(Standing(mix, at(ends[mix.name], ends[mix.name]), at(0, 0), "a") for mix in names)
+    standings = tuple(sorted(standings, key=lambda each: -each.score.estimate))
+
+    def verdict(high: float) -> str:
+        kept = [("a + b", "a", 0.005), ("a + b", "b", 0.02), ("a + c", "a", high), ("a + c", "c", 0.2)]
+        contrasts = tuple(Contrast(left, right, at(-0.03, top), 0.5) for left, right, top in kept)
+        stated = compare_findings._mixing(Drawn(standings, contrasts))
+        return str(stated[1]["verdict"])
+
+    assert [verdict(0.006), verdict(0.09)] == ["ok", "unclear"]
+
+
+@dataclass
+class Drawn:
+    """As much of `Comparison` as the statement on mixtures reads."""
+
+    standings: tuple[Standing, ...]
+    mix_contrasts: tuple[Contrast, ...]
+    sources = Comparison.sources
+    mixtures = Comparison.mixtures
 
 
 def test_a_learning_curve_is_judged_at_home_unless_files_are_named() -> None:

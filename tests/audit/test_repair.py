@@ -148,6 +148,15 @@ def test_resplit_alone_changes_no_pair(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("spelled")
+def test_a_copy_that_differs_in_nothing_is_not_said_to_gain_or_lose(tmp_path: Path) -> None:
+    """Folds of its own would find suspects that the copy does not have."""
+    result = run(planted_rows("p", 200, 0.2, 4), tmp_path, fix="flip", flip_above=1.0)
+    better, changed = result.findings
+    assert changed.effect == 0
+    assert (better.verdict, better.action) == ("not checked", "the steps change no pair: the copy is the data")
+
+
+@pytest.mark.usefixtures("spelled")
 def test_one_prompt_is_repaired_and_not_measured(tmp_path: Path) -> None:
     rows = [*planted_rows("p", 6, 0.0, 4, per_prompt=6)]
     table, _ = read_table((rows,), AuditDataConfig().reading(), sample_pairs=0)

@@ -36,8 +36,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "A mixture is better than its best part",
         "Accuracy of a reward trained on half of each of two sources (or equal parts of all), less that of one trained "
         "on as many pairs of its better part alone; of the mixture that leads. The total number of pairs is the same.",
-        "ok: a mixture differs clearly from each of its parts (Holm over all of these, 5 %), or its lead over the best "
-        f"source is below {MIX_THAT_MATTERS:g} for certain. unclear: neither.",
+        "ok: the mixture is clearly better than each of its parts (Holm over all of these, 5 %), or no mixture can "
+        f"lead its better part by {MIX_THAT_MATTERS:g} or more. unclear: neither.",
         "A mixture that is no worse than its best part is the safer choice where the prompts to come are mixed.",
     ),
     "DA503": (
@@ -122,21 +122,26 @@ def _mixing(main: Comparison) -> _Stated:
         return "DA502", {"verdict": "not checked", "interval": UNDEFINED, "action": "needs two sources"}
     best = main.mixtures[0]
     own = [each for each in main.mix_contrasts if each.left == best.mix.name]
-    parts = {each.right for each in own}
-    better = next(standing for standing in main.sources if standing.mix.name in parts)
-    lead = contrast_of(own, best.mix.name, better.mix.name)
+    leads = [_lead_over_parts(main, mixture) for mixture in main.mixtures]
+    lead, better = leads[0]
     helps = all(each.is_clear and each.difference.low > 0 for each in own)
-    verdict: Verdict = "ok" if helps or lead.difference.high < MIX_THAT_MATTERS else "unclear"
+    is_useless = all(each.difference.high < MIX_THAT_MATTERS for each, _ in leads)
+    verdict: Verdict = "ok" if helps or is_useless else "unclear"
     actions = {
-        "ok": f"Mix: {best.mix.name}."
-        if helps
-        else f"{better.mix.name} alone does as well as any mixture of this size.",
+        "ok": f"Mix: {best.mix.name}." if helps else "No mixture of this size does better than its better part alone.",
         "unclear": "More prompts to judge on would tell.",
     }
     baseline = f"{best.mix.name} {best.score.estimate:.3f}, {better.mix.name} alone {better.score.estimate:.3f}"
     return "DA502", {
         "verdict": verdict, "interval": lead.difference, "action": actions[verdict], "baseline": baseline,
     }  # fmt: skip
+
+
+def _lead_over_parts(main: Comparison, mixture: Standing) -> tuple[Contrast, Standing]:
+    """The mixture less its better part, and that part."""
+    parts = {each.right for each in main.mix_contrasts if each.left == mixture.mix.name}
+    better = next(standing for standing in main.sources if standing.mix.name in parts)
+    return contrast_of(main.mix_contrasts, mixture.mix.name, better.mix.name), better
 
 
 def _more(main: Comparison) -> _Stated:

@@ -136,5 +136,5 @@ def suspects_finding(
         gold="preference labels",
         baseline=f"the {k} likeliest; {n_likely} labels are likelier wrong than right",
         witnesses=witnesses if verdict != "ok" else (),
-        action=EXPLANATIONS["DA302"][3] if verdict != "ok" else "",
+        action=(EXPLANATIONS["DA302"][3] if verdict != "ok" else "") if k else "No pair has a posterior: see DA301.",
     )

@@ -70,7 +70,10 @@ def repair(
         raise DataError(f"the steps {', '.join(steps)} would drop all {len(table)} pairs; nothing is written.")
     is_test_P, why_not_split = _split(table, flags, changes, config)
     files = _write(source, table, changes, is_test_P, out=out, config=config, progress=progress)
-    worth, why_not = _measured(table, flags, noise, index_S, config=config, rng=rng, progress=progress)
+    worth: Worth | None = None
+    why_not = "the steps change no pair: the copy is the data"
+    if (changes.what_P != "").any() or steps == ("resplit",):
+        worth, why_not = _measured(table, flags, noise, index_S, config=config, rng=rng, progress=progress)
     found = Repaired(
         steps=steps, changes=changes, worth=worth, why_not=why_not, n_test=int(is_test_P.sum()),
         is_split="resplit" in steps and not why_not_split, why_not_split=why_not_split,

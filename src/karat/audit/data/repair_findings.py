@@ -28,7 +28,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "prompts, paired.",
         f"ok: the whole interval is above 0, or it lies above -{HARM:g}, so that the repair does no harm. problem: the "
         f"whole interval is below 0. unclear: neither. not checked: fewer than {LEAST_PROMPTS} prompts, no hidden "
-        "states, or resplit alone.",
+        "states, or no pair that is changed (resplit alone).",
         "problem: do not use the copy; leave out the step that costs most (--fix with fewer steps). unclear: more "
         "pairs (--embed-pairs), or an independent judge (--reward): heads fitted to the same pairs know little of "
         "their labels that training on them does not.",
