@@ -32,7 +32,7 @@ from karat.types import Finding, Result, Table
 _EXPLANATION = (
     "The share of replications of a planted world in which it happened, with Wilson's 95 % interval; a world is "
     "described in the baseline.",
-    "ok: the interval meets the promised range. problem: it lies outside. Of seventy promises kept exactly, one now "
+    "ok: the interval meets the promised range. problem: it lies outside. Of many promises kept exactly, one now "
     "and then lies outside by chance: look again with --full and another seed.",
     "problem: run karat selftest --full; if it stays, the numbers of this installation are not to be trusted: report "
     "it with the versions that the result names.",

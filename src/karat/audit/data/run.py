@@ -10,6 +10,7 @@ import numpy as np
 
 from karat.audit.data.config import PARTS, AuditDataConfig
 from karat.audit.data.table import PairTable, read_table
+from karat.audit.leads import data_lead
 from karat.audit.parts import Progress, attempt, chosen_parts, merge
 from karat.data.account import account_table
 from karat.errors import InputError
@@ -85,9 +86,9 @@ def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress:
         results.append(attempt(COMMAND, "DA601", "The repair trains a better reward", repair_part))
     account = Result(COMMAND, tables=tuple(map(account_table, table.accounts)))
     counts = Result(COMMAND, values={"n_pairs": len(table), "n_sampled": len(sample)})
-    return merge(
-        COMMAND, [*results, account, counts], provenance={"inputs": asdict(config), "data_name": table.sources[0]}
-    )
+    name = table.sources[0]
+    merged = merge(COMMAND, [*results, account, counts], provenance={"inputs": asdict(config), "data_name": name})
+    return replace(merged, lead=data_lead(name, merged.values))
 
 
 def _content(table: PairTable, config: AuditDataConfig, progress: Progress | None) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from karat.audit.leads import reward_lead
 from karat.audit.parts import Progress, attempt, chosen_parts, merge
 from karat.audit.reward.benchmarks.columns import is_column, load_any
 from karat.audit.reward.config import PARTS, AuditRewardConfig
@@ -58,7 +59,8 @@ def audit_reward(
         results.append(_calibrate(loaded, pairs, folder, config, progress))
     results.append(Result(COMMAND, tables=tables, values={"n_pairs": len(pairs)}))
     provenance = {"inputs": asdict(config), "reward": loaded.name, "data_name": name}
-    return merge(COMMAND, results, provenance=provenance)
+    merged = merge(COMMAND, results, provenance=provenance)
+    return replace(merged, lead=reward_lead(loaded.name, merged.findings))
 
 
 def _pairs(data: Any, config: AuditRewardConfig) -> tuple[str, tuple[PreferencePair, ...], tuple[Table, ...]]:

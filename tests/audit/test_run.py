@@ -1,0 +1,92 @@
+"""The two audits as a whole: the sentence they lead with, parts that cannot run, options that exclude each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import karat
+from karat.audit.leads import data_lead, reward_lead
+from karat.audit.parts import attempt, chosen_parts, merge
+from karat.errors import InputError
+from karat.types import Finding, Result
+
+ROWS = [
+    {"prompt": f"Which is number {number}?", "chosen": f"It is the {number}th.", "rejected": f"No idea about {number}."}
+    for number in range(30)
+]
+
+
+def test_the_lead_names_what_was_measured_and_nothing_else() -> None:
+    values = {"n_pairs": 1200, "structure_exact": 0.01, "structure_near": 0.02, "content_accuracy": float("nan")}
+    assert data_lead("prefs.jsonl", values) == "1,200 pairs of prefs.jsonl: 3.0% repeat another."
+    assert data_lead("prefs.jsonl", {"n_pairs": 1200}) == ""
+
+
+def test_the_lead_of_a_reward_counts_checks_that_ran() -> None:
+    findings = [Finding("RW101", "Scores are reproducible", "ok"), Finding("RW601", "Benchmarks", "not checked")]
+    assert reward_lead("rm", findings) == "The reward rm fails none of 1 checks."
+    wrong = Finding("RW215", "Padding earns nothing", "problem")
+    assert (
+        reward_lead("rm", [*findings, wrong]) == "The reward rm fails 1 of 2 checks, among them: padding earns nothing."
+    )
+
+
+def test_a_part_that_was_left_out_changes_no_other() -> None:
+    both = karat.audit_data(ROWS, parts="structure,content", resamples=100)
+    one = karat.audit_data(ROWS, parts="content", resamples=100)
+    kept = {name: value for name, value in both.values.items() if name.startswith("content_")}
+    assert kept
+    for name, value in kept.items():
+        np.testing.assert_equal(one.values[name], value, err_msg=name)
+
+
+def test_pairs_can_be_named_in_memory_and_are_counted() -> None:
+    result = karat.audit_data(ROWS, parts="structure")
+    assert result.values["n_pairs"] == 30
+    assert result.verdict == "ok"
+    assert "30 pairs of" in result.lead
+
+
+def test_one_pair_is_no_crash_and_no_number_made_up() -> None:
+    result = karat.audit_data(ROWS[:1], parts="structure,content", resamples=100)
+    assert result.values["n_pairs"] == 1
+    assert not any(finding.verdict == "problem" for finding in result.findings)
+
+
+def test_fix_needs_a_folder_and_one_source(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs a folder"):
+        karat.audit_data(ROWS, fix="dedupe")
+    with pytest.raises(InputError, match="several were given"):
+        karat.audit_data(ROWS, ROWS, fix="dedupe", out=tmp_path)
+    with pytest.raises(InputError, match="no pairs to audit"):
+        karat.audit_data()
+
+
+def test_a_reward_part_without_its_input_says_what_it_needs() -> None:
+    result = karat.audit_reward("builtin:longer", parts="benchmarks")
+    finding = next(finding for finding in result.findings if finding.code == "RW601")
+    assert finding.verdict == "not checked"
+    assert "--benchmarks" in finding.action
+
+
+def test_parts_are_run_in_their_own_order_and_unknown_ones_named() -> None:
+    assert chosen_parts("b, a", ("a", "b", "c")) == ("a", "b")
+    assert chosen_parts("", ("a", "b")) == ("a", "b")
+    with pytest.raises(InputError, match="no part 'd'; there are: a, b"):
+        chosen_parts("a,d", ("a", "b"))
+
+
+def test_a_fault_of_ours_is_not_taken_for_an_input_that_is_missing() -> None:
+    def part() -> Result:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        attempt("audit data", "DA101", "Exact duplicates", part)
+
+
+def test_two_parts_cannot_give_one_value() -> None:
+    with pytest.raises(AssertionError, match="share"):
+        merge("audit data", [Result("a", values={"share": 1}), Result("b", values={"share": 2})], provenance={})
