@@ -84,7 +84,7 @@ def test_leftovers_count_pairs_and_name_one_of_each_kind() -> None:
     (leftovers, sided), listed = leftover_findings(table := pairs(chosen, rejected), find_oddities(table))
     assert (leftovers.verdict, leftovers.effect) == ("problem", pytest.approx(1 / 50))
     assert leftovers.witnesses[0].startswith("chat markup in the chosen response of row 3: ...fine 3.<|im_end|>")
-    assert sided.verdict == "ok"
+    assert sided.verdict == "unclear"  # one of 50 pairs, on one side: nothing can be told of it
     assert listed.rows[0][:4] == ("chat markup", 1, 0.02, 0.02)
 
 
@@ -104,7 +104,16 @@ def test_one_prompt_with_many_pairs_is_one_vote_on_sides() -> None:
     rows += [{"prompt": f"q{n}", "chosen": f"a{n}.", "rejected": f"b{n}."} for n in range(20)]
     table = table_of(rows)
     sided = leftover_findings(table, find_oddities(table))[0][1]
-    assert (sided.verdict, "p = 1" in sided.baseline) == ("ok", True)
+    assert (sided.verdict, "p = 1" in sided.baseline) == ("unclear", True)
+
+
+def test_a_leftover_that_a_test_could_tell_and_does_not_is_ok() -> None:
+    # 8 against 6 of 100 prompts: 2 % more of the chosen, which chance does
+    chosen = [f"fine {n}.{' &amp;' if n < 8 else ''}" for n in range(100)]
+    rejected = [f"good {n}.{' &amp;' if n >= 94 else ''}" for n in range(100)]
+    table = pairs(chosen, rejected)
+    sided = leftover_findings(table, find_oddities(table))[0][1]
+    assert (sided.verdict, sided.effect) == ("ok", pytest.approx(0.02))
 
 
 def test_languages_of_long_prose_only() -> None:

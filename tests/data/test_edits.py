@@ -63,3 +63,10 @@ def test_of_a_conversation_the_last_message_is_edited() -> None:
     assert edited(talk, REWORDINGS["contracted"]) == (talk[0], Message("assistant", "I don't."))
     assert edited(TokenIds((1, 2)), reworded) is None
     assert edited("", reworded) is None
+
+
+def test_filler_leaves_blocks_closed() -> None:
+    for text in ("```python\nx = 1\n```", "Two things:\n- one\n- two"):
+        padded = PADDINGS["filler"](text)
+        assert padded is not None
+        assert padded.startswith(f"{text}\n\n")

@@ -42,9 +42,14 @@ _PHRASES = {
 
 # ------------------------------------------------------------------------------------------------------------- padding
 def with_filler(text: str) -> str | None:
-    """A sentence that says nothing, after the rest; which one depends on the text."""
+    """A sentence that says nothing, after the rest; which one depends on the text.
+
+    After several lines it is a paragraph of its own: behind a list it would join the last item, behind a code fence it
+    would keep the fence from closing.
+    """
     filler = FILLERS[_number(text, "filler") % len(FILLERS)]
-    return f"{text.rstrip()} {filler}" if text.strip() and filler not in text else None
+    gap = "\n\n" if "\n" in text.strip() else " "
+    return f"{text.rstrip()}{gap}{filler}" if text.strip() and filler not in text else None
 
 
 def with_repeat(text: str) -> str | None:

@@ -127,7 +127,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "The kind of leftover (or unfinished ending) that is most often on one side only: the share of pairs that "
         "have it in the chosen response only, less that in the rejected one only. An exact sign test over prompts, "
         "Holm over the kinds.",
-        "problem: adjusted p below 0.01 and at least 1 % of pairs. ok: else.",
+        "problem: adjusted p below 0.01 and at least 1 % of pairs. ok: else. unclear: at least 1 % of pairs, but of so "
+        "few prompts (below 11) that the test could not tell.",
         "A reward can learn the mark instead of the preference: clean both sides alike.",
     ),
     "DA141": (

@@ -30,7 +30,10 @@ from karat.numerics.multiplicity import holm
 from karat.types import Finding, Table, Verdict
 
 UNCLEAR_CUT = "Install transformers, or name the --model that will be trained."
+UNCLEAR_SIDES = "It is on one side in too few prompts to be told from chance: more pairs would show it."
 ONE_SIDED_SHARE, ONE_SIDED_P = 0.01, 0.01
+FEWEST_ONE_SIDED = math.ceil(1 + math.log2(len(KINDS) / ONE_SIDED_P))
+"""Prompts with a kind on one side only: of fewer, all on the same side, the sign test would not tell (Holm)."""
 
 
 def language_findings(table: PairTable, found: Languages) -> tuple[Finding, Table | None]:
@@ -78,7 +81,7 @@ def leftover_findings(table: PairTable, found: Oddities) -> tuple[tuple[Finding,
         "DA132", verdict_of(interval, LEFTOVERS_THAT_MATTER), interval, n_used=len(table),
         baseline=counts or "none", witnesses=_examples(table, found, severe),
     )  # fmt: skip
-    p_K, effect_K = _one_sided(found, prompt_P)
+    p_K, effect_K, prompts_K = _one_sided(found, prompt_P)
     rows = tuple(
         (kind.name, int(either.sum()), float(chosen.mean()), float(rejected.mean()), float(effect), float(p))
         for kind, either, chosen, rejected, effect, p in zip(
@@ -91,7 +94,7 @@ def leftover_findings(table: PairTable, found: Oddities) -> tuple[tuple[Finding,
         "one-sided: share of pairs with it in the chosen response only, less in the rejected one only. unfinished "
         "ending: at least 100 characters, the last a letter, a digit or a comma.",
     )  # fmt: skip
-    return (leftovers, _sidedness(table, found, p_K, effect_K, prompt_P)), listed
+    return (leftovers, _sidedness(table, found, p_K, effect_K, prompts_K)), listed
 
 
 def cut_findings(table: PairTable, found: Truncation, *, max_length: int) -> tuple[Finding, ...]:
@@ -148,14 +151,13 @@ def _examples(table: PairTable, found: Oddities, severe_K: np.ndarray) -> tuple[
     return tuple(told)
 
 
-def _one_sided(found: Oddities, prompt_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Adjusted p of a sign test over prompts, and the one-sided share, for each kind."""
+def _one_sided(found: Oddities, prompt_P: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Adjusted p of a sign test over prompts, the one-sided share, and the prompts tested, for each kind."""
     sign_PK = found.chosen_PK.astype(np.int64) - found.rejected_PK.astype(np.int64)
-    p_K = []
-    for sign_P in sign_PK.T:
-        sum_G = np.bincount(prompt_P, weights=sign_P)
-        p_K.append(mcnemar_exact(int((sum_G > 0).sum()), int((sum_G < 0).sum())))
-    return holm(p_K), sign_PK.mean(axis=0)
+    sums = [np.bincount(prompt_P, weights=sign_P) for sign_P in sign_PK.T]
+    count_K2 = np.array([[(sum_G > 0).sum(), (sum_G < 0).sum()] for sum_G in sums])
+    p_K = [mcnemar_exact(int(more), int(fewer)) for more, fewer in count_K2]
+    return holm(p_K), sign_PK.mean(axis=0), count_K2.sum(axis=1)
 
 
 def _mean_sign(sign_P: np.ndarray, prompt_P: np.ndarray) -> Interval:
@@ -175,7 +177,7 @@ def _mean_sign(sign_P: np.ndarray, prompt_P: np.ndarray) -> Interval:
 
 
 def _sidedness(
-    table: PairTable, found: Oddities, p_K: np.ndarray, effect_K: np.ndarray, prompt_P: np.ndarray
+    table: PairTable, found: Oddities, p_K: np.ndarray, effect_K: np.ndarray, prompts_K: np.ndarray
 ) -> Finding:
     """DA133, of the kind that matters most."""
     is_clear_K = (p_K < ONE_SIDED_P) & (np.abs(effect_K) >= ONE_SIDED_SHARE)
@@ -189,9 +191,12 @@ def _sidedness(
         )
         told += f"rejected responses, p = {p_K[k]:.2g}"
     sign_P = found.chosen_PK[:, k].astype(np.float64) - found.rejected_PK[:, k]
-    interval = _mean_sign(sign_P, prompt_P)
+    interval = _mean_sign(sign_P, table.prompt_codes)
     at = np.flatnonzero(sign_P * np.sign(effect_K[k]) > 0)
+    is_few = abs(float(effect_K[k])) >= ONE_SIDED_SHARE and prompts_K[k] < FEWEST_ONE_SIDED
+    verdict: Verdict = "problem" if is_clear_K[k] else "unclear" if is_few else "ok"
     return finding(
-        "DA133", "problem" if is_clear_K[k] else "ok", interval, n_used=len(table), baseline=told,
+        "DA133", verdict, interval, n_used=len(table), baseline=told,
         witnesses=tuple(f"{table.where(i)}: {shown(table.prompt[i].as_py())}" for i in first_three(at)),
+        **({"action": UNCLEAR_SIDES} if verdict == "unclear" else {}),
     )  # fmt: skip
