@@ -20,6 +20,7 @@ from karat.audit.data import compare_findings
 from karat.audit.data.compare_heads import HeadLearner, embedded
 from karat.audit.data.compare_measure import Comparison, Contrast, HeldOut, Learner, Plan, contrasts_of, measure
 from karat.audit.data.config import AuditDataConfig, names_of
+from karat.audit.data.pair_groups import pair_groups
 from karat.audit.data.table import read_table, whole_text
 from karat.audit.data.training_sets import Mix, check_pool, common_size, ladder, mixes_of
 from karat.audit.parts import Progress, attempt
@@ -130,7 +131,7 @@ def part_material(
     config: AuditDataConfig,
     files: Mapping[str, tuple[PreferencePair, ...]],
 ) -> Material:
-    """Training pools, and test sets without a prompt that any pool has.
+    """Training pools, and test sets without a prompt that any pool has, or a near duplicate of a pair in one.
 
     Sources are ranked on the test files where there are any, else on the mean over all held-out shares, so that each is
     at home once.
@@ -139,21 +140,26 @@ def part_material(
     parted = [split_pairs(pairs, test_fraction=config.held_out, seed=config.seed) for pairs in sources]
     pools = tuple(fit for fit, _ in parted)
     _check_pools(names, pools)
-    known = {prompt_key(pair) for pool in pools for pair in pool}
-    tests = []
-    for number, (name, (_, held)) in enumerate(zip(names, parted, strict=True)):
-        tests.append(_test_of(f"{name} (held out)", held, known, home=number, counts=not files))
-    tests += [_test_of(name, pairs, known, home=-1, counts=True) for name, pairs in files.items()]
+    tests = [
+        (f"{name} (held out)", held, number, not files)
+        for number, (name, (_, held)) in enumerate(zip(names, parted, strict=True))
+    ]
+    tests += [(name, pairs, -1, True) for name, pairs in files.items()]
+    is_known = iter(_known(pools, [pairs for _, pairs, _, _ in tests], near=config.near))
+    parts = [
+        _test_of(name, pairs, [next(is_known) for _ in pairs], home=home, counts=counts)
+        for name, pairs, home, counts in tests
+    ]
     usable = []
-    for test, pairs in tests:
+    for test, pairs in parts:
         n_prompts = len(np.unique(test.prompt_N[test.label_N != 0.5]))
         if n_prompts >= LEAST_TEST_PROMPTS:
             usable.append((test, pairs))
         elif test.counts:
             raise DataError(
                 f"{test.name}: {n_prompts} prompts to judge on ({test.n_removed} pairs left out because a training "
-                f"source has their prompt); comparing needs {LEAST_TEST_PROMPTS}. Give more prompts, raise --held-out, "
-                "or name test files with --test."
+                f"source has their prompt or a near copy); comparing needs {LEAST_TEST_PROMPTS}. Give more prompts, "
+                "raise --held-out, or name test files with --test."
             )
     return Material(names=tuple(names), pools=pools, tests=tuple(usable))
 
@@ -169,10 +175,23 @@ def prompt_key(pair: PreferencePair) -> str:
     return f"text {text}" if text else f"id {pair.prompt_id}"
 
 
+def _known(
+    pools: Sequence[Sequence[PreferencePair]], tests: Sequence[Sequence[PreferencePair]], *, near: float
+) -> list[bool]:
+    """Whether a pool has the prompt of each test pair, or a near duplicate of the pair."""
+    trained, judged = ([pair for part in parts for pair in part] for parts in (pools, tests))
+    known = {prompt_key(pair) for pair in trained}
+    # Ids of their own, so that only near duplicates connect: files number their prompts each for itself.
+    numbered = [replace(pair, prompt_id=str(number)) for number, pair in enumerate((*trained, *judged))]
+    group = pair_groups(numbered, near=near)
+    is_near = np.isin(group[len(trained) :], group[: len(trained)])
+    return [prompt_key(pair) in known or bool(is_copy) for pair, is_copy in zip(judged, is_near, strict=True)]
+
+
 def _test_of(
-    name: str, pairs: Sequence[PreferencePair], known: set[str], *, home: int, counts: bool
+    name: str, pairs: Sequence[PreferencePair], is_known: Sequence[bool], *, home: int, counts: bool
 ) -> tuple[HeldOut, tuple[PreferencePair, ...]]:
-    kept = tuple(pair for pair in pairs if prompt_key(pair) not in known)
+    kept = tuple(pair for pair, is_out in zip(pairs, is_known, strict=True) if not is_out)
     return _held_out(name, kept, home=home, counts=counts, n_removed=len(pairs) - len(kept)), kept
 
 

@@ -282,7 +282,10 @@ def _test_sets(plan: Plan, main: Comparison) -> Table:
         for test in main.tests
     )  # fmt: skip
     columns = ("test_set", "home", "pairs", "prompts", "ties", "removed", "ranked_on")
-    note = "removed: because a training source has their prompt (but for case and white space). Ties count in nll only."
+    note = (
+        "removed: because a training source has their prompt (but for case and white space), or nearly the same pair. "
+        "Ties count in nll only."
+    )
     return Table("compare_tests", "What is judged on", columns, rows, note)
 
 

@@ -37,7 +37,7 @@ class HeldOut:
         label_N: probability that `chosen` is preferred; ties (0.5) count in the loss only.
         prompt_N: prompt of each pair, under one name in all sets.
         counts: whether it is among those that sources are ranked on.
-        n_removed: pairs left out because a training source has their prompt, or both their responses.
+        n_removed: pairs left out because a training source has their prompt, or nearly the same pair.
     """
 
     name: str

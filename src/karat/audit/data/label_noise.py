@@ -18,6 +18,7 @@ from karat.audit.data.agreement import audit_agreement
 from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.cycles import audit_cycles
 from karat.audit.data.noise_findings import EXPLANATIONS, rate_finding, suspects_finding
+from karat.audit.data.pair_groups import pair_groups
 from karat.audit.data.votes import read_votes
 from karat.audit.parts import Progress, attempt, merge
 from karat.data.records import plain
@@ -121,10 +122,13 @@ def judge_labels(
     if not decided.any():
         raise DataError("no pair has a decided label: needs pairs that are no ties")
     kept = [pair for pair, is_decided in zip(pairs, decided, strict=True) if is_decided]
+    group = pair_groups(kept, near=config.near)
+    if len(set(group)) == 1 < len({pair.prompt_id for pair in kept}):
+        raise DataError(f"all {len(kept)} pairs are near copies of one another, so none can be held out of the others")
     if config.reward:
         margin_PM, reasons, judge = _reward_margins(kept, config.reward)
     else:
-        margin_PM, reasons, judge = _head_margins(kept, config=config, rng=rng, progress=progress)
+        margin_PM, reasons, judge = _head_margins(kept, group, config=config, rng=rng, progress=progress)
     index = np.flatnonzero(decided)
     known = np.isfinite(margin_PM).all(axis=1)
     if not known.any():
@@ -133,8 +137,7 @@ def judge_labels(
     strength[index[known]] = margin_PM[known].mean(axis=1)
     if margin_PM.shape[1] > 1:
         spread[index[known]] = margin_PM[known].std(axis=1, ddof=1)
-    prompt = np.array([pairs[at].prompt_id for at in index[known]], dtype=object)
-    fit = fit_noise(strength[index[known]], prompt.astype(str))
+    fit = fit_noise(strength[index[known]], group[known])
     posterior = np.full(len(pairs), NAN)
     posterior[index[known]] = fit.posterior(strength[index[known]])
     missing = {int(index[at]): reason for at, reason in reasons.items()}
@@ -142,9 +145,14 @@ def judge_labels(
 
 
 def _head_margins(
-    pairs: Sequence[PreferencePair], *, config: AuditDataConfig, rng: np.random.Generator, progress: Progress | None
+    pairs: Sequence[PreferencePair],
+    group_P: np.ndarray,
+    *,
+    config: AuditDataConfig,
+    rng: np.random.Generator,
+    progress: Progress | None,
 ) -> tuple[np.ndarray, dict[int, str], str]:
-    """Margins by linear heads fitted to the other folds of prompts, (P, M)."""
+    """Margins by linear heads fitted to the other folds of groups, (P, M)."""
     from karat.rewards.vectors import pair_vectors
 
     vectors = pair_vectors(pairs, config.model, progress=progress)
@@ -153,9 +161,14 @@ def _head_margins(
     margin_PM = np.full((len(pairs), config.repeats), NAN)
     if known.any():
         label = np.array([pair.label for pair in pairs])[known]
-        prompt = np.array([pair.prompt_id for pair in pairs], dtype=object)[known].astype(str)
         found = cross_fit(
-            diff_PD[known], label, prompt, folds=config.folds, repeats=config.repeats, rng=rng, progress=progress
+            diff_PD[known],
+            label,
+            group_P[known],
+            folds=config.folds,
+            repeats=config.repeats,
+            rng=rng,
+            progress=progress,
         )
         margin_PM[known] = found.margin_PM
     return margin_PM, dict(vectors.missing), f"heads on layer {vectors.layer} of {config.model}, out of fold,"

@@ -108,6 +108,14 @@ def read_table(
     return builder.build(tuple(names), tuple(accounts)), sample.pairs()
 
 
+def table_of(pairs: Sequence[PreferencePair]) -> PairTable:
+    """The table of pairs in memory, at least one."""
+    columns = _Columns()
+    for pair in pairs:
+        columns.add(pair, 0)
+    return columns.build(("pairs",), ())
+
+
 def codes_of(column: pa.ChunkedArray) -> np.ndarray:
     """Numbers of the distinct values of a dictionary-encoded column, shape (P,)."""
     chunks = column.unify_dictionaries().chunks
