@@ -309,6 +309,8 @@ def test_verdicts_of_circles() -> None:
     assert noise_of_cycles(0.3) == 0.5
     told = audit_cycles(read_votes(ranked(60, 6, 0.3)), rate=(0.1, 0.2), rng=rng).findings[0].baseline
     assert "would give 9.0% to 16.0%" in told
+    baseline = audit_cycles(read_votes(ranked(40, 4, 0.0)), rng=np.random.default_rng(0)).findings[0].baseline
+    assert "made from one score for each response cannot be circles" in baseline
 
 
 def test_every_finding_is_explained(as_vectors: Any) -> None:

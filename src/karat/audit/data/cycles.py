@@ -176,6 +176,8 @@ def _finding(votes: Votes, counts: CycleCounts, share: Interval, rate: tuple[flo
     if math.isfinite(rate[0]):
         baseline += f"; the flip rate estimated from margins would give {_circles(rate[0]):.1%} to "
         baseline += f"{_circles(rate[1]):.1%}"
+    if not counts.cyclic_G.any():
+        baseline += "; labels that were made from one score for each response cannot be circles, however wrong they are"
     baseline += f"; {counts.in_cycle} of {counts.n_responses} responses are in a circle"
     return Finding(
         code="DA305",

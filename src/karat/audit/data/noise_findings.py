@@ -73,7 +73,8 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Preferences go in circles",
         "Among three responses to a prompt that are all compared with each other: how often a is preferred over b, b "
         "over c and c over a. Bootstrap over prompts. Labels that are wrong with probability f at random give f (1-f), "
-        "so the share says how many labels are wrong without any judge; close responses count as noise here.",
+        "so the share says how many labels are wrong without any judge, if each pair was judged by itself (labels made "
+        "from one score for each response cannot be circles); close responses count as noise here.",
         "problem: the whole interval is above 9 %, what 10 % of wrong labels give. ok: it ends below. unclear: neither,"
         " or one prompt. not checked: no three responses are all compared.",
         "More circles than the flip rate explains are no carelessness: annotators use different standards, or the "
