@@ -232,6 +232,15 @@ def test_agreement_and_a_careless_annotator() -> None:
     assert result.values["annotators_suspicious"] == 1
 
 
+def test_annotators_are_fine_only_where_a_coin_would_have_been_seen() -> None:
+    def verdict(n_units: int) -> str:
+        rng = np.random.default_rng(2)
+        values = np.where(rng.random((n_units, 3)) < 0.8, 1, -1).tolist()
+        return str(audit_agreement(read_votes(votes_on(values)), rng=rng).findings[1].verdict)
+
+    assert [verdict(12), verdict(300)] == ["unclear", "ok"]
+
+
 def test_agreement_by_chance_is_a_problem_and_one_prompt_unclear() -> None:
     rng = np.random.default_rng(1)
     chance = rng.choice([-1, 1], (200, 3)).tolist()

@@ -137,6 +137,7 @@ class Reliability:
         typical: mean of p over annotators, by votes.
         p_value_A: chance of so little agreement if p_a were `margin` below typical; NaN for fewer than FEW_VOTES votes.
         q_value_A: the same by Benjamini and Hochberg over the annotators.
+        coin_p_A: p-value that an annotator who tosses a coin on the same votes would get, agreeing with half of them.
         right_U: P(the first side is right) of each unit, in the order of sorted units.
     """
 
@@ -149,6 +150,7 @@ class Reliability:
     typical: float
     p_value_A: np.ndarray
     q_value_A: np.ndarray
+    coin_p_A: np.ndarray
     right_U: np.ndarray
 
 
@@ -181,9 +183,10 @@ def annotator_reliability(
     agree_A = np.bincount(who_V, weights=np.where(odds_V > 0, 1.0, np.where(odds_V < 0, 0.0, 0.5)))
     posts = [_posterior(odds_V[who_V == a], typical) for a in range(len(names))]
     lowest = max(typical - margin, 0.5)
-    p_value_A = np.array(
-        [_too_low(odds_V[who_V == a], lowest) if votes_A[a] >= FEW_VOTES else math.nan for a in range(len(names))]
-    )
+    p_value_A, coin_p_A = np.full((2, len(names)), math.nan)
+    for a in np.flatnonzero(votes_A >= FEW_VOTES):
+        told = odds_V[who_V == a]
+        p_value_A[a], coin_p_A[a] = _too_low(told, lowest), _too_low(told, lowest, agrees=0.5)
     return Reliability(
         names=tuple(map(str, names)),
         votes_A=votes_A,
@@ -194,6 +197,7 @@ def annotator_reliability(
         typical=typical,
         p_value_A=p_value_A,
         q_value_A=benjamini_hochberg(p_value_A),
+        coin_p_A=coin_p_A,
         right_U=expit(base_U),
     )
 
@@ -230,8 +234,10 @@ def _posterior(odds_V: np.ndarray, typical: float) -> tuple[float, float, float]
     return float(mass_E @ _GRID), float(low), float(high)
 
 
-def _too_low(odds_V: np.ndarray, rate: float) -> float:
+def _too_low(odds_V: np.ndarray, rate: float, *, agrees: float = math.nan) -> float:
     """P(as few agreements with the others' side, or fewer) of an annotator with that rate: Poisson-binomial, exact.
+
+    `agrees`: the share of agreements to judge; NaN: as it was.
 
     A vote agrees with probability rate * q + (1 - rate) (1 - q), q the others' confidence; where they are split there
     is nothing to agree with.
@@ -241,7 +247,7 @@ def _too_low(odds_V: np.ndarray, rate: float) -> float:
         return math.nan
     confidence = expit(np.abs(told))
     chance = rate * confidence + (1 - rate) * (1 - confidence)
-    n_agree = int(np.sum(told > 0))
+    n_agree = int(np.sum(told > 0)) if math.isnan(agrees) else int(agrees * told.size)
     if told.size > 2000:  # the normal limit; the exact sum grows with the square
         return float(ndtr((n_agree + 0.5 - chance.sum()) / math.sqrt(float(np.sum(chance * (1 - chance))))))
     mass = np.zeros(told.size + 1)

@@ -17,6 +17,8 @@ COMMAND = "audit data"
 LIKELY = 0.05
 """Share of false ones among the annotators named (Benjamini and Hochberg)."""
 MARGIN = 0.1
+MOST_VOTES = 0.5
+"""Share of the votes that must be by annotators in whose place a coin would be named."""
 SHOWN = 20
 
 
@@ -109,7 +111,10 @@ def _annotator_finding(reliability: Reliability | None) -> Finding:
         return Finding("DA304", title, "not checked", action=why)
     flagged = _flagged(reliability)
     n_votes, n_flagged = int(reliability.votes_A.sum()), int(flagged.sum())
-    verdict: Verdict = "problem" if n_flagged else "ok" if reliability.votes_A.max() >= FEW_VOTES else "unclear"
+    # A coin among the annotators would have been seen, had it given these votes; even alone of all that were tested.
+    n_tested = int(np.sum(np.isfinite(reliability.p_value_A)))
+    told = float(reliability.votes_A[reliability.coin_p_A * max(n_tested, 1) <= LIKELY].sum() / n_votes)
+    verdict: Verdict = "problem" if n_flagged else "ok" if told >= MOST_VOTES else "unclear"
     worst = np.flatnonzero(flagged)[np.argsort(reliability.rate_A[flagged])]
     few = int(np.sum(reliability.votes_A < FEW_VOTES))
     return Finding(
@@ -121,7 +126,7 @@ def _annotator_finding(reliability: Reliability | None) -> Finding:
         n_used=n_votes,
         gold="the other annotators' votes",
         baseline=f"{n_flagged} of {len(reliability.names)} annotators; typical reliability {reliability.typical:.3f}; "
-        f"{few} have fewer than {FEW_VOTES} votes, too few to tell",
+        f"{few} have fewer than {FEW_VOTES} votes, too few to tell; by {told:.0%} of the votes a coin would be seen",
         witnesses=tuple(_told(reliability, index) for index in worst[:3]),
         action="" if verdict == "ok" else EXPLANATIONS["DA304"][3],
     )

@@ -65,8 +65,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "Skene, drawn towards the mean as by 10 votes. Tested one by one: as few agreements with what the others' "
         "votes make likelier, if the annotator were 0.1 less reliable than is typical (exact); Benjamini and Hochberg "
         "over the annotators with 10 votes or more. Ties are left out.",
-        "problem: an annotator with q <= 0.05; the effect is their share of the votes. ok: none. unclear: nobody has "
-        "10 votes. not checked: no names, or no pair with two named votes.",
+        "problem: an annotator with q <= 0.05; the effect is their share of the votes. ok: none, and at least half of "
+        "the votes are by annotators who would be named if they tossed coins. unclear: neither. not checked: no names, "
+        "or no pair with two named votes.",
         "Look at their votes; leave them out, or weigh votes by reliability, and have their pairs labelled again.",
     ),
     "DA305": (
