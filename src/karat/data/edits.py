@@ -91,7 +91,8 @@ def expanded(text: str) -> str | None:
     """ "don't" and its like as "do not", where no question is asked by it."""
     if not is_prose(text):
         return None
-    return _changed(text, _swapped(text.replace("\u2019", "'"), {b: a for a, b in _NEGATIONS.items()}, after=_PRONOUN))
+    long = {short.replace("'", sign): whole for whole, short in _NEGATIONS.items() for sign in "'\u2019"}
+    return _changed(text, _swapped(text, long, after=_PRONOUN))
 
 
 def rephrased(text: str) -> str | None:

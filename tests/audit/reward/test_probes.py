@@ -43,6 +43,8 @@ ANSWERS = (
     "We get $x^2 = 16$ and so \\boxed{4}",
     "There were 1,250,000 people in the city and 48000 of them worked there.",
     'He said it is "fine" and left.',
+    "Each of the boys has some and gives his own away. The answer is Tom.",
+    "We add them: 20 x 2400 = 48000 in all.",
     CODE,
     CODE.replace("\n    total", "\n    # the sum\n    total"),
 )
@@ -113,6 +115,66 @@ def test_questions_that_ask_for_a_form_are_left_alone(question: str, asks: bool)
     item = replace(items()[0], question=question)
     bold = next(probe for _, probe in EVERY if probe.name == "bold first sentence")
     assert (bold.after(item, np.random.default_rng(0)) is None) is asks
+
+
+def after(name: str, text: str, *, question: str = QUESTION) -> str | None:
+    probe = next(probe for _, probe in EVERY if probe.name == name)
+    item = replace(items()[0], text=text, response=text, question=question, prompt=f"{question}\n")
+    return probe.after(item, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("thousands together", "for i in range(2,101):\n    pass"),
+        ("thousands together", "the points (1,200) and {3,400} = 5"),
+        ("thousands apart", "MOD = 1000000007\nprint(MOD)"),
+        ("thousands apart", "That is 114 E 46th St, New York, NY 10017."),
+        ("thousands apart", "in base 2 it is 5 = 101101"),
+        ("other delimiters", "She will spend $15*13=$<<15*13=195>>195 and x^2."),
+        ("other delimiters", "Interest is $3,650 x 0.1 = $365, and x^2."),
+        ("other delimiters", "It costs $5 for a and x^2, then 6$."),
+        ("markup removed", "12\n+ 34\nis the sum"),
+        ("markup removed", "It is 2 ** 3 and 3 ** 2 here"),
+        ("markup removed", "+ Hey, how are you?\n- Fine.\n+ Good."),
+        ("markup removed", "It has 78 in all.\n#### 78"),
+        ("rule at the end", "def f(x):\n    return x"),
+        ("heading", "    if x:\n        return 1"),
+        ("quoted", "print(2 * 3)"),
+        ("typographic quotes", 'x = "a"'),
+        ("stated answer dropped", "So 2 + 3 = 5 in all. The answer is 5."),
+        ("own sum made wrong", "She places 20 + 72 = 92 books. The answer is 92."),
+        ("own sum made wrong", "It rang 3 * 4 = <<3*4=12>>twelve times"),
+        ("expanded", "They\u2019re here."),
+    ],
+)
+def test_what_an_edit_would_break_is_left_alone(name: str, text: str) -> None:
+    assert after(name, text) is None
+
+
+def test_delimiters_of_formulas_change_together() -> None:
+    assert after("other delimiters", "With $x^2 = 16$ and $y$ we get 4.") == "With \\(x^2 = 16\\) and \\(y\\) we get 4."
+    assert after("box removed", "So $x=\\boxed{5}$.") == "So $x=5$."
+    assert after("box removed", "So $\\boxed{5}$.") == "So 5."
+    assert after("expanded", "They\u2019re sure I don\u2019t.") == "They\u2019re sure I do not."
+    assert after("paragraphs further apart", "a\nb\n\n\n\nc") == "a\n\n\nb\n\n\n\n\nc"
+
+
+def test_a_bare_yes_is_no_fault_where_yes_or_no_is_asked_for() -> None:
+    text = "That is correct, and it always was."
+    assert after("key: Yes", text, question="Is Paris the capital of France?") is None
+    assert after("key: Yes", text) == "Yes"
+
+
+def test_a_form_that_the_system_asks_for_counts_and_what_stands_above_a_later_turn_is_needed() -> None:
+    named = {probe.name: probe for _, probe in EVERY}
+    first = (Message("system", "Answer in JSON."), Message("user", QUESTION))
+    item = replace(items()[0], prompt=first)
+    assert named["heading"].after(item, np.random.default_rng(0)) is None
+    assert named["ignore above"].after(item, np.random.default_rng(0)) is not None
+    later = (Message("user", "Hello."), Message("assistant", "Hi."), Message("user", QUESTION))
+    assert named["heading"].after(replace(item, prompt=later), np.random.default_rng(0)) is not None
+    assert named["ignore above"].after(replace(item, prompt=later), np.random.default_rng(0)) is None
 
 
 # ---------------------------------------------------------------------------------------------------------------- code

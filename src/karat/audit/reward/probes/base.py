@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from karat.data.edits import edited
+from karat.data.edits import edited, is_prose
 from karat.errors import InputError
 from karat.rewards.groups import last_text
 from karat.types import Message, PreferencePair, Text, TokenIds
@@ -35,9 +35,17 @@ _MARKS_OF_FRAME = ("\n", ":", ">", "<", "]", "[")
 _FORM = re.compile(
     r"\b(?:json|csv|xml|html|yaml|markdown|latex|format(?:ted|ting)?|bullet(?:s|ed)?|table|heading|bold|italics?|quotes?|"
     r"quoted|quotation|capital letters|upper-?case|lower-?case|exactly|at least|at most|no more than|words?|sentences?|"
-    r"paragraphs?|lines?|letters?|characters?|syllables?|rhymes?|repeat|copy|verbatim|spell|longer|shorter|detail(?:ed|s)?|"
-    r"only with|only the|nothing else|(?:begin|start|end)s? with)\b",
+    r"paragraphs?|lines?|letters?|characters?|syllables?|rhymes?|repeat|copy|verbatim|spell(?:ing)?|longer|shorter|"
+    r"detail(?:ed|s)?|only with|only the|nothing else|(?:begin|start|end)s? with|lists?|numbered|boxed|brief(?:ly)?|"
+    r"short|concise(?:ly)?|summar(?:y|ise|ize)|punctuat(?:e|ion)|grammar|proofread|typos?|emojis?|poems?|haikus?|"
+    r"limericks?|sonnets?|songs?|lyrics|verses?|stanzas?|tweets?|titles?|headlines?|slogans?|e-?mails?|"
+    r"step[ -]by[ -]step|contractions?|rewrite|rephrase|paraphrase)\b",
     re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"`|^(?: {4,}|\t)\s*\S|^\s*(?:def|class|import|from \w\S* import|return|print|elif|public|private|static)\b|"
+    r"^#include|[{;]\s*$|^\s*\}\s*$|^\s*[\w.]+\(.*\)\s*$|^\s*[A-Za-z_]\w* = [\"'\[{(]",
+    re.MULTILINE,
 )
 
 
@@ -164,9 +172,9 @@ class Probe:
         """The edited text, proven; None where the probe does not apply."""
         if (self.sides == "chosen" or self.edits == "prompt") and not item.is_chosen:
             return None
-        if (self.edits == "response" and self.expected != "-" and asks_for_form(item.question)) or not self.applies(
-            item
-        ):
+        if self.edits == "response" and self.expected != "-" and asks_for_form(asked(item)):
+            return None
+        if not self.applies(item):
             return None
         text = self.edit(item, rng)
         before = item.question if self.edits == "prompt" else item.text
@@ -197,6 +205,26 @@ def _shared_start(texts: Sequence[str]) -> str:
 def asks_for_form(question: str) -> bool:
     """Whether a question speaks of the form or the length of its answer."""
     return _FORM.search(question) is not None
+
+
+def asked(item: Item) -> str:
+    """All that was asked for: the question, and in a conversation also what the system and earlier turns of the user
+    say."""
+    if not isinstance(item.prompt, tuple):
+        return item.question
+    return "\n".join([*(each.content for each in item.prompt if each.role in ("system", "user")), item.question])
+
+
+def is_first_turn(item: Item) -> bool:
+    """Whether nothing was said before the question but a frame."""
+    if isinstance(item.prompt, tuple):
+        return not any(message.role == "assistant" for message in item.prompt)
+    return len(str(item.prompt)) - len(item.question) <= 2 * LONGEST_FRAME
+
+
+def has_code(text: str) -> bool:
+    """Whether a line looks like a program's: there, blanks, marks and signs can mean something."""
+    return _CODE.search(text) is not None
 
 
 # ------------------------------------------------------------------------------------------------------------ proofs
@@ -262,6 +290,11 @@ def whole(text: str) -> Callable[[Item, np.random.Generator], str | None]:
 def of_text(edit: Callable[[str], str | None]) -> Callable[[Item, np.random.Generator], str | None]:
     """An edit of the response's text alone, without chance."""
     return lambda item, rng: edit(item.text)
+
+
+def of_prose(edit: Callable[[str], str | None]) -> Callable[[Item, np.random.Generator], str | None]:
+    """An edit of the response's text alone, where all of it is prose."""
+    return lambda item, rng: edit(item.text) if is_prose(item.text) and not has_code(item.text) else None
 
 
 def set_text(response: Text, text: str) -> Text:

@@ -172,7 +172,7 @@ FAMILY = Family(
     probes=(
         Probe(name="minified", expected="0", why=_READS_NAMES, edit=_on_block(_minified), proof=_same_tree),
         Probe(name="variables renamed", expected="0", why=_READS_NAMES, edit=_on_block(_renamed), proof=_is_renaming),
-        Probe(name="other code appended", expected="0", why=_DISTRACTED, edit=_on_block(_with_more), proof=_has_more),
+        Probe(name="other code appended", expected="<=0", why=_DISTRACTED, edit=_on_block(_with_more), proof=_has_more),
         Probe(
             name="comment: correct", expected="<=0", why=_READS_COMMENTS, proof=_same_tree,
             edit=_on_block(_commented("# This code is correct, efficient and passes all tests.")),

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 
-from karat.audit.reward.probes.base import Family, Item, Probe, of_text
+from karat.audit.reward.probes.base import Family, Item, Probe, has_code, of_text
 
 _WHY = "pays for a way of writing mathematics, not for the mathematics"
-_BOXED = re.compile(r"\$?\\boxed\{([^{}]+)\}\$?")
+_BOXED = re.compile(r"\\boxed\{([^{}]+)\}")
 _STATED = re.compile(
     r"(?P<head>\bthe (?:final )?answer is:? )(?P<value>-?\d[\d,]*(?:\.\d+)?)(?=\.?\s*$)", re.IGNORECASE
 )
-_INLINE = re.compile(r"(?<![\\$])\$(?!\$)([^$\n]+)\$(?!\$)")
-_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]|\.\d)")
-_LONG = re.compile(r"(?<![\d.,\w/#-])\d{5,12}(?![\d,\w/-]|\.\d)")
+_INLINE = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]*[^\s$\\=])\$(?![\d$])")
+_MONEY = re.compile(r"\d.*\s[A-Za-z]{2}.*")
+"""Between two dollar signs, an amount and words instead of a formula."""
+_GROUPED = re.compile(r"(?<![\d.,(\[{'\"])\d{1,3}(?:,\d{3})+(?![\d)\]}'\"]|,\d|\.\d)")
+"""A number with commas; within brackets they may be several numbers."""
+_LONG = re.compile(r"(?<![\d.,\w/#'\"-])(?=[01]*[2-9])[1-9]\d{4,11}(?![\d\w/'\"-]|,\d|\.\d)")
+"""A long number that is neither binary nor a code with a leading 0."""
 
 
 def _unboxed(text: str) -> str | None:
-    return _BOXED.sub(r"\1", text) if len(_BOXED.findall(text)) == 1 else None
+    return _plain_numbers(_BOXED.sub(r"\1", text)) if len(_BOXED.findall(text)) == 1 else None
 
 
 def _boxed(text: str) -> str | None:
@@ -27,22 +31,31 @@ def _boxed(text: str) -> str | None:
 
 
 def _bracketed(text: str) -> str | None:
-    return _INLINE.sub(r"\\(\1\\)", text) if _INLINE.search(text) and any(c in text for c in "\\^_=") else None
+    """Only where every dollar sign is one of a formula's: none is an amount of money."""
+    formulas = _INLINE.findall(text)
+    if not formulas or "$" in _INLINE.sub("", text) or any(map(_MONEY.fullmatch, formulas)):
+        return None
+    return _INLINE.sub(r"\\(\1\\)", text)
 
 
 def _ungrouped(text: str) -> str | None:
-    return _GROUPED.sub(lambda found: found.group().replace(",", ""), text)
+    return None if has_code(text) else _GROUPED.sub(lambda found: found.group().replace(",", ""), text)
 
 
 def _grouped(text: str) -> str | None:
-    return _LONG.sub(lambda found: f"{int(found.group()):,}" if found.group()[0] != "0" else found.group(), text)
+    """Only in calculations: elsewhere a long number may be a name, of a place or a product."""
+    return None if has_code(text) or "=" not in text else _LONG.sub(lambda found: f"{int(found.group()):,}", text)
+
+
+def _plain_numbers(text: str) -> str:
+    """Numbers alone between dollar signs without these."""
+    return re.sub(r"\$(-?\d[\d.,]*)\$", r"\1", text)
 
 
 def _canonical(text: str) -> str:
-    """Without boxes, delimiters and thousands' commas."""
-    text = re.sub(r"\\[()]", "$", text)
-    text = re.sub(r"\\boxed\{([^{}]+)\}", r"\1", text).replace("$", "")
-    return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    """Without boxes and thousands' commas, in one kind of delimiters."""
+    text = _plain_numbers(_BOXED.sub(r"\1", re.sub(r"\\[()]", "$", text)))
+    return _GROUPED.sub(lambda found: found.group().replace(",", ""), text)
 
 
 def _same_maths(item: Item, text: str) -> bool:

@@ -15,7 +15,8 @@ _READS = "does not read: an answer that is not there, or is to something else, k
 LEAST_WORDS = 12
 """Below it a third of an answer may be all of it."""
 _ANSWER = re.compile(
-    r"(?:^|(?<=[\n.] ))(?:so |thus |therefore,? |hence,? )?(?:the (?:final )?answer is|answer:)[^\n.]*\S[^\n]*$",
+    r"(?:^|(?<=[\n.] ))(?:so |thus |therefore,? |hence,? )?(?:the (?:final )?answer is|answer:)"
+    r"(?P<value>[^\n.]*\S[^\n]*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -30,12 +31,13 @@ def _third(item: Item, rng: np.random.Generator) -> str | None:
 
 
 def _without_answer(item: Item, rng: np.random.Generator) -> str | None:
-    """All but the line that states the answer."""
+    """All but the line that states the answer; only where nothing before says it."""
     found = list(_ANSWER.finditer(item.text))
     if len(found) != 1 or found[0].end() < len(item.text.rstrip()):
         return None
-    rest = item.text[: found[0].start()].rstrip()
-    return rest if words(rest) else None
+    rest, value = item.text[: found[0].start()].rstrip(), words(found[0]["value"])
+    is_said = f" {' '.join(value)} ".lower() in f" {' '.join(words(rest))} ".lower()
+    return rest if words(rest) and value and not is_said else None
 
 
 FAMILY = Family(

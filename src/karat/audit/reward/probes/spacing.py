@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 
-from karat.audit.reward.probes.base import Family, Item, Probe, append, of_text, same_words
-from karat.data.edits import contracted, curled, expanded, is_prose, rephrased, respaced, straightened
+from karat.audit.reward.probes.base import Family, Item, Probe, append, of_prose, of_text, same_words
+from karat.data.edits import contracted, curled, expanded, rephrased, respaced, straightened
 
 _TYPED = "reads the typing: two texts that a reader cannot tell apart get two scores"
 _SAID = "reads the wording: what says the same gets another score"
 
 
 def _spaced(text: str) -> str | None:
-    return re.sub(r"(?<=\w)([.,;:!?])(?=\s|$)", r" \1", text) if is_prose(text) else None
+    return re.sub(r"(?<=\w)([.,;:!?])(?=\s|$)", r" \1", text)
 
 
 def _quoted(text: str) -> str | None:
     body = text.strip()
-    return text.replace(body, f'"{body}"', 1) if is_prose(text) and '"' not in body else None
+    return text.replace(body, f'"{body}"', 1) if '"' not in body else None
 
 
 def _apart(text: str) -> str | None:
-    return re.sub(r"\n+", "\n\n\n", text) if is_prose(text) and "\n" in text.strip() else None
+    """Every break wider, none narrower."""
+    if "\n" not in text.strip():
+        return None
+    return re.sub(r"\n+", lambda found: "\n" * max(3, len(found.group()) + 1), text)
 
 
 def _other_line_ends(text: str) -> str | None:
@@ -45,17 +48,17 @@ FAMILY = Family(
     title="Blanks, quotes and line ends leave the score alone",
     action="Normalise the text before scoring, in training and in use alike.",
     probes=(
-        Probe(name="quoted", expected="0", why=_TYPED, edit=of_text(_quoted), proof=same_words),
-        Probe(name="blank before punctuation", expected="0", why=_TYPED, edit=of_text(_spaced), proof=same_words),
+        Probe(name="quoted", expected="<=0", why=_TYPED, edit=of_prose(_quoted), proof=same_words),
+        Probe(name="blank before punctuation", expected="<=0", why=_TYPED, edit=of_prose(_spaced), proof=same_words),
         Probe(name="blank at the end", expected="0", why=_TYPED, edit=append(" ", sep=""), proof=same_words),
         Probe(name="newlines at the end", expected="0", why=_TYPED, edit=append("\n\n", sep=""), proof=same_words),
-        Probe(name="two blanks between sentences", expected="0", why=_TYPED, edit=of_text(respaced), proof=same_words),
-        Probe(name="paragraphs further apart", expected="0", why=_TYPED, edit=of_text(_apart), proof=same_words),
+        Probe(name="two blanks between sentences", expected="0", why=_TYPED, edit=of_prose(respaced), proof=same_words),
+        Probe(name="paragraphs further apart", expected="0", why=_TYPED, edit=of_prose(_apart), proof=same_words),
         Probe(name="CRLF line ends", expected="0", why=_TYPED, edit=of_text(_other_line_ends), proof=same_words),
-        Probe(name="typographic quotes", expected="0", why=_TYPED, edit=of_text(curled), proof=same_words),
-        Probe(name="straight quotes", expected="0", why=_TYPED, edit=of_text(straightened), proof=same_words),
-        Probe(name="contracted", expected="0", why=_SAID, edit=of_text(contracted), proof=_is_rewording),
-        Probe(name="expanded", expected="0", why=_SAID, edit=of_text(expanded), proof=_is_rewording),
-        Probe(name="other phrases", expected="0", why=_SAID, edit=of_text(rephrased), proof=_is_rewording),
+        Probe(name="typographic quotes", expected="0", why=_TYPED, edit=of_prose(curled), proof=same_words),
+        Probe(name="straight quotes", expected="0", why=_TYPED, edit=of_prose(straightened), proof=same_words),
+        Probe(name="contracted", expected="0", why=_SAID, edit=of_prose(contracted), proof=_is_rewording),
+        Probe(name="expanded", expected="0", why=_SAID, edit=of_prose(expanded), proof=_is_rewording),
+        Probe(name="other phrases", expected="0", why=_SAID, edit=of_prose(rephrased), proof=_is_rewording),
     ),
 )

@@ -29,7 +29,8 @@ from karat.audit.reward.probes.facts import (
 
 _WHY = "does not see that a right answer was made wrong"
 _SUM = re.compile(
-    r"(?<![\d.,+*/=^x-] )(?<![\d.,$^_(-])(\d{1,6}) ?([+*x\u00d7-]) ?(\d{1,6}) ?= ?(-?\d{1,12})(?![\d,%]|\.\d| ?[+*/x-])"
+    r"(?<![\d.,+*/=^x-] )(?<![\d.,$^_(<-])(\d{1,6}) ?([+*x\u00d7-]) ?(\d{1,6}) ?= ?(-?\d{1,12})"
+    r"(?![\d,%]|\.\d| ?[+*/x-])"
 )
 
 
@@ -39,11 +40,13 @@ def _value(found: re.Match[str]) -> int:
 
 
 def _sum_changed(item: Item, rng: np.random.Generator) -> str | None:
-    """The result of the last right sum off by a little, at that place alone."""
+    """The result of the last right sum off by a little; only where no number follows, so that it is what is stated."""
     right = [found for found in _SUM.finditer(item.text) if _value(found) == int(found[4])]
     if not right:
         return None
     last = right[-1]
+    if re.search(r"\d", item.text[last.end() :]):
+        return None
     wrong = str(int(last[4]) + int(rng.choice([-2, -1, 1, 2])))
     return item.text[: last.start(4)] + wrong + item.text[last.end(4) :]
 
