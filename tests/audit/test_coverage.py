@@ -172,6 +172,16 @@ def test_mixture_finds_unequal_stretched_clusters_and_leaves_one_alone() -> None
         fit_mixture(point[:2], start)
 
 
+def test_a_sparse_topic_of_data_and_targets_is_not_missing() -> None:
+    """Most of what is strange lies in it, among the data as among the targets."""
+    for seed in range(3):
+        found = planted.replicate("sparse", np.random.default_rng(seed))
+        assert found.targets is not None
+        outside = np.bincount(found.targets.topic_T[found.targets.is_outside], minlength=len(found.targets.words_K))
+        assert outside.max() > 0.5 * outside.sum()
+        assert found.targets.missing == []
+
+
 def test_planted_rows_are_kept() -> None:
     rows = planted.coverage_rows(16, 0)
     assert [row.code for row in rows] == list(planted.TITLES)

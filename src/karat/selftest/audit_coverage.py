@@ -8,6 +8,8 @@ standard deviation of 0.17 along every axis, projected as hidden states are. The
     thin     one topic has a twentieth of what each of the others has; 1,000 prompts
     missing  two of the topics are not in the data, and in the targets as often as the others
     single   360 prompts of one topic
+    sparse   one topic of 8 % is three times as wide as the others, in data and targets alike: most of what is strange
+             lies in it
 
 Axes: Q prompts, T targets, D dimensions, K topics.
 """
@@ -26,6 +28,7 @@ from karat.numerics.prompt_coverage import effective_number, outside_p_values, o
 from karat.selftest.planted import PlantedRow
 
 DIMENSIONS, PROMPTS, TARGETS, SPREAD, NEXT = 12, 360, 150, 0.17, 10
+WIDER = 3.0
 TOPIC_NAMES = ("cooking", "history", "travel", "music", "physics", "law")
 EQUAL = (1 / 6,) * 6
 SHARES: dict[str, Sequence[float]] = {
@@ -34,6 +37,7 @@ SHARES: dict[str, Sequence[float]] = {
     "thin": (*(20 / 101,) * 5, 1 / 101),
     "missing": (0.25, 0.25, 0.25, 0.25, 0.0, 0.0),
     "single": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "sparse": (0.25, 0.2, 0.2, 0.15, 0.12, 0.08),
 }
 """Of the topics among the prompts."""
 
@@ -46,6 +50,7 @@ TITLES = {
     "SE446": "Coverage: seven of ten prompts to label next are of the missing topics, and of both",
     "SE447": "Coverage: 95 % interval of the share outside holds 5 % for targets like the data",
     "SE448": "Coverage: false findings of the battery",
+    "SE449": "Coverage: targets like the data are called outside, or a sparse topic missing",
 }
 """What each row promises."""
 
@@ -59,8 +64,11 @@ def planted(world: str, rng: np.random.Generator) -> tuple[Prompts, np.ndarray, 
     counts = [round(n_prompts * high) - round(n_prompts * low) for low, high in pairwise(edge_K)]
     topic_Q = np.repeat(np.arange(len(counts)), counts)
     topic_T = rng.integers(0, 1 if world == "single" else len(TOPIC_NAMES), TARGETS)
+    if world == "sparse":
+        topic_T = rng.choice(len(TOPIC_NAMES), TARGETS, p=share_K)
     topic_N = np.concatenate([topic_Q, topic_T])
-    point_ND = project(np.eye(DIMENSIONS)[topic_N] + SPREAD * rng.normal(size=(topic_N.size, DIMENSIONS)))
+    spread_N1 = np.where((topic_N == len(TOPIC_NAMES) - 1) & (world == "sparse"), WIDER * SPREAD, SPREAD)[:, None]
+    point_ND = project(np.eye(DIMENSIONS)[topic_N] + spread_N1 * rng.normal(size=(topic_N.size, DIMENSIONS)))
     text_N = [f"about {TOPIC_NAMES[topic]} number {'ab' if rng.random() < 0.5 else 'cd'}" for topic in topic_N]
     prompts = Prompts(
         point_QD=point_ND[: topic_Q.size],
@@ -76,7 +84,7 @@ def planted(world: str, rng: np.random.Generator) -> tuple[Prompts, np.ndarray, 
 
 def replicate(world: str, rng: np.random.Generator) -> Covered:
     prompts, target_TD, text_T = planted(world, rng)
-    with_targets = world in ("even", "missing")
+    with_targets = world in ("even", "missing", "sparse")
     used_TD = target_TD if with_targets else target_TD[:0]
     return measure(prompts, used_TD, text_T, name="targets", n_next=NEXT, rng=rng, splits=0)
 
@@ -151,4 +159,5 @@ def coverage_rows(replications: int, seed: int, progress: Callable[..., None] | 
         row("SE446", (0.9, 1.0), "missing: two of six topics, ten prompts", each(("missing",), _are_next_right)),
         row("SE447", (0.92, 1.0), "360 prompts, 150 targets, drawn alike", alike),
         row("SE448", (0.0, 0.05), "even, single", each(("even", "single"), is_false)),
+        row("SE449", (0.0, 0.05), "sparse", each(("sparse",), lambda o: findings_of(o)[2].verdict == "problem")),
     ]

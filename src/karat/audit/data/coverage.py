@@ -100,11 +100,16 @@ class Targets:
 
     @property
     def missing(self) -> list[int]:
-        """Topics that lie outside for the most part, or that the data surely hold less than a quarter as often."""
+        """Topics that the data surely hold less than a quarter as often as the targets do; or surely less often, where
+        most of the targets in them are outside.
+
+        Being outside is no proof alone: 5 % of targets like the data are, and a topic that is sparse in both holds most
+        of these.
+        """
         return [
             k
             for k, (out, ratio) in enumerate(zip(self.share_K, self.ratio_K, strict=True))
-            if (out.estimate >= 0.5 and out.low > FALSE_ALARM) or ratio.high < THIN
+            if ratio.high < THIN or (ratio.high < 1 and out.estimate >= 0.5 and out.low > FALSE_ALARM)
         ]
 
     @property

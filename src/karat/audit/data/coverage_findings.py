@@ -49,10 +49,10 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "DA403": (
         "Targets outside the data",
         "The share of target prompts whose distance to the fifth nearest prompt of the data is so large that at most "
-        "5 % of the data's own prompts are as far from theirs. Exactly 5 % of targets that come from where the data "
+        "5 % of the data's own prompts are as far from theirs. At most 5 % of targets that come from where the data "
         "come from are outside. Interval over targets and data. Beside it topics, found in data and targets together, "
-        "that the data surely hold less than a quarter as often as the targets: such a topic is missing even where its "
-        "prompts lie between others.",
+        "that the data surely hold less than a quarter as often as the targets (or surely less often, if most targets "
+        "in them are outside): such a topic is missing even where its prompts lie between others.",
         "problem: the interval lies above 10 %, or a topic is missing. ok: no problem, and it ends below 10 %. "
         "unclear: neither. not checked: no --targets, or fewer than 5.",
         "problem: the reward will be used where it has seen no preference. Label prompts from label_next.jsonl, which "
@@ -252,9 +252,9 @@ def _target_table(targets: Targets) -> Table:
     note = (
         f"Topics of data and targets together that hold some of the {len(targets.text_T):,} targets "
         f"({targets.name or 'targets'}). outside: share whose conformal p-value is at most 0.05, which is 5 % for "
-        "targets like the data. ratio: share of the data in the topic over share of the targets. missing: half or more "
-        "are outside and surely more than 5 %, or the ratio is surely below a quarter. Intervals hold for all topics "
-        "together."
+        "targets like the data. ratio: share of the data in the topic over share of the targets. missing: the ratio is "
+        "surely below a quarter; or surely below 1, and half or more are outside, surely more than 5 %. Intervals hold "
+        "for all topics together."
     )
     columns = (
         "words", "targets", "data", "outside", "low", "high", "ratio", "ratio_low", "ratio_high", "missing",
