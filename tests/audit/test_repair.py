@@ -133,7 +133,7 @@ def test_a_true_judge_repairs_flips(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert all(float(each["after"]["chosen"].split()[0]) > 0 for each in turned)
 
 
-def _true_margins(pairs: Any, spec: str) -> tuple[np.ndarray, dict[int, str], str]:
+def _true_margins(pairs: Any, spec: str, reward: Any) -> tuple[np.ndarray, dict[int, str], str]:
     gap = [float(pair.chosen.split()[0]) - float(pair.rejected.split()[0]) for pair in pairs]
     return 8 * np.array(gap)[:, None], {}, spec
 

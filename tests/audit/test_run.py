@@ -56,6 +56,14 @@ def test_one_pair_is_no_crash_and_no_number_made_up() -> None:
     assert not any(finding.verdict == "problem" for finding in result.findings)
 
 
+def test_what_an_option_names_and_is_not_there_is_an_error_before_the_work() -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        karat.audit_data(ROWS, parts="coverage", targets="nowhere.jsonl")
+    with pytest.raises(InputError, match="cannot import nowhere"):
+        karat.audit_data(ROWS, parts="noise", reward="nowhere:reward")
+    assert karat.audit_data(ROWS, parts="structure", targets="nowhere.jsonl", reward="nowhere:reward").verdict == "ok"
+
+
 def test_fix_needs_a_folder_and_one_source(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs a folder"):
         karat.audit_data(ROWS, fix="dedupe")

@@ -76,6 +76,7 @@ def compare_data(
     """
     if len(sources) < 2:
         raise InputError(f"{len(sources)} source: comparing needs two or more.")
+    _sizes(config.sizes)
     accounts, names, pairs = read_sources(sources, config, progress)
     files = names_of(config.test)
     file_accounts, file_names, file_pairs = read_sources(files, config, progress) if files else ((), (), ())

@@ -27,6 +27,7 @@ from karat.numerics.intervals import Interval
 from karat.numerics.label_noise import NoiseFit, fit_noise, suspect_order
 from karat.numerics.linear_preference import cross_fit
 from karat.rewards.groups import last_text
+from karat.rewards.protocol import Reward
 from karat.types import NAN, PreferencePair, Result, Table
 
 COMMAND = "audit data"
@@ -69,6 +70,7 @@ def audit_labels(
     out: Path | None,
     config: AuditDataConfig,
     rng: np.random.Generator,
+    reward: Reward | None = None,
     progress: Progress | None = None,
 ) -> tuple[Result, LabelNoise | None]:
     """Flip rate and suspects, agreement of annotators, circles; what the input does not allow is "not checked".
@@ -78,6 +80,7 @@ def audit_labels(
         out: folder for the list of suspects; None: none is written.
         config: which judge, how many folds and repeats.
         rng: source of folds and resamples.
+        reward: the one that config names, where it is loaded already.
         progress: called as progress(stage, done, total, note).
     Returns: the result, and what is known of each label (None where there are no margins).
     """
@@ -85,7 +88,7 @@ def audit_labels(
     found: list[LabelNoise] = []
 
     def noise_part() -> Result:
-        found.append(judge_labels(pairs, config=config, rng=noise_rng, progress=progress))
+        found.append(judge_labels(pairs, config=config, rng=noise_rng, reward=reward, progress=progress))
         return _noise_result(found[0], out)
 
     noise = attempt(COMMAND, "DA301", EXPLANATIONS["DA301"][0], noise_part)
@@ -109,6 +112,7 @@ def judge_labels(
     *,
     config: AuditDataConfig,
     rng: np.random.Generator,
+    reward: Reward | None = None,
     progress: Progress | None = None,
 ) -> LabelNoise:
     """Held-out margins of every decided pair, and the posterior that its label is flipped.
@@ -126,7 +130,7 @@ def judge_labels(
     if len(set(group)) == 1 < len({pair.prompt_id for pair in kept}):
         raise DataError(f"all {len(kept)} pairs are near copies of one another, so none can be held out of the others")
     if config.reward:
-        margin_PM, reasons, judge = _reward_margins(kept, config.reward)
+        margin_PM, reasons, judge = _reward_margins(kept, config.reward, reward)
     else:
         margin_PM, reasons, judge = _head_margins(kept, group, config=config, rng=rng, progress=progress)
     index = np.flatnonzero(decided)
@@ -174,11 +178,13 @@ def _head_margins(
     return margin_PM, dict(vectors.missing), f"heads on layer {vectors.layer} of {config.model}, out of fold,"
 
 
-def _reward_margins(pairs: Sequence[PreferencePair], spec: str) -> tuple[np.ndarray, dict[int, str], str]:
+def _reward_margins(
+    pairs: Sequence[PreferencePair], spec: str, reward: Reward | None
+) -> tuple[np.ndarray, dict[int, str], str]:
     """Margins of a reward, which must not have been trained on these pairs, (P, 1)."""
     from karat.rewards import load_reward, score_pairs
 
-    scores = score_pairs(load_reward(spec), pairs)
+    scores = score_pairs(reward or load_reward(spec), pairs)
     margin = scores.chosen_P - scores.rejected_P
     return margin[:, None], dict(scores.missing), f"margins of {spec} (which must not have seen these pairs)"
 

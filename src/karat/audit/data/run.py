@@ -50,6 +50,7 @@ def audit_data(
 def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress: Progress | None) -> Result:
     """Each part in turn; a part whose input is missing says so and the others go on."""
     parts = chosen_parts(config.parts, PARTS)
+    reward = _named(config, parts)
     wanted = config.embed_pairs if {"noise", "coverage"} & set(parts) or config.fixes else 0
     table, sample = read_table((source,), config.reading(), sample_pairs=wanted, seed=config.seed, progress=progress)
     results, flags, noise = [], None, None
@@ -66,7 +67,9 @@ def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress:
         found: list[Any] = []
 
         def label_part() -> Result:
-            result, noise = audit_labels(sample, out=out, config=config, rng=_rng(config, 2), progress=progress)
+            result, noise = audit_labels(
+                sample, out=out, config=config, rng=_rng(config, 2), reward=reward, progress=progress
+            )
             found.append(noise)
             return result
 
@@ -89,6 +92,21 @@ def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress:
     name = table.sources[0]
     merged = merge(COMMAND, [*results, account, counts], provenance={"inputs": asdict(config), "data_name": name})
     return replace(merged, lead=data_lead(name, merged.values))
+
+
+def _named(config: AuditDataConfig, parts: tuple[str, ...]) -> Any:
+    """The reward that is to judge labels, or None. What an option names and is not there is an error before the work,
+    not a part that is left out.
+    """
+    if config.targets and "coverage" in parts:
+        from karat.data.prompts import read_prompts
+
+        read_prompts(config.targets)
+    if config.reward and ("noise" in parts or config.fixes):
+        from karat.rewards import load_reward
+
+        return load_reward(config.reward)
+    return None
 
 
 def _content(table: PairTable, config: AuditDataConfig, progress: Progress | None) -> Result:
