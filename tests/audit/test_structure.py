@@ -242,7 +242,7 @@ def test_pair_files_are_benchmarks_too_and_a_file_without_prompts_is_refused(tmp
     rows = [pair(seed) for seed in range(20)]
     result, _ = audited(rows, benchmark=write(tmp_path / "hh.jsonl", chats))
     assert of(result, "DA121").effect == 1
-    with pytest.raises(DataError, match=r"(?s)bad\.jsonl.*column"):
+    with pytest.raises(DataError, match=r"bad\.jsonl: no prompt in 2 rows. A benchmark row needs one of"):
         audited(rows, benchmark=write(tmp_path / "bad.jsonl", [{"number": 3}, {"number": 4}]))
 
 

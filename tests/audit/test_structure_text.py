@@ -95,6 +95,7 @@ def test_a_leftover_on_one_side_tells_the_sides_apart() -> None:
     assert (sided.verdict, sided.effect) == ("problem", pytest.approx(0.1))
     assert sided.low == pytest.approx(0.1 - 1.972 * np.sqrt(200 / 199 * 0.09 / 200), abs=1e-3)  # t with 199
     assert sided.baseline.startswith("HTML entity: 10.0% of chosen, 0.0% of rejected")
+    assert sided.witnesses[0] == "row 0, chosen: fine 0. &amp;"
     even = pairs(chosen, chosen[20:] + chosen[:20])
     assert leftover_findings(even, find_oddities(even))[0][1].verdict == "ok"
 

@@ -6,6 +6,7 @@ Axes: P pairs, N benchmark rows, G sequences of words ("grams"), M matches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,11 @@ def read_benchmark(path: str) -> Benchmark:
             rows.append(number)
             texts.append(text)
     if not rows:
-        for number, prompt in _prompts_of_pairs(path):
-            if prompt.strip():
-                rows.append(number)
-                texts.append(prompt)
+        with suppress(DataError):  # no pairs either: said below
+            for number, prompt in _prompts_of_pairs(path):
+                if prompt.strip():
+                    rows.append(number)
+                    texts.append(prompt)
     if not rows:
         raise DataError(
             f"{path}: no prompt in {n_rows} rows. A benchmark row needs one of the columns {', '.join(TEXT_COLUMNS)}, "

@@ -11,11 +11,12 @@ import numpy as np
 from scipy.special import stdtrit
 
 from karat.audit.data.languages import CERTAIN, LETTERS, Languages
-from karat.audit.data.oddities import KINDS, Oddities
+from karat.audit.data.oddities import KINDS, UNFINISHED, Oddities
 from karat.audit.data.structure_findings import (
     CUT_THAT_MATTERS,
     LANGUAGES_THAT_MATTER,
     LEFTOVERS_THAT_MATTER,
+    SHOWN_CHARS,
     finding,
     first_three,
     not_checked,
@@ -151,6 +152,14 @@ def _examples(table: PairTable, found: Oddities, severe_K: np.ndarray) -> tuple[
     return tuple(told)
 
 
+def _on_one_side(table: PairTable, index: int, kind: int, *, is_chosen: bool) -> str:
+    """The response that has the kind: its beginning, or the end where that is what is odd."""
+    side = "chosen" if is_chosen else "rejected"
+    text = getattr(table, side)[index].as_py()
+    told = f"...{shown(text.rstrip()[-SHOWN_CHARS:])}" if kind == UNFINISHED else shown(text)
+    return f"{table.where(index)}, {side}: {told}"
+
+
 def _one_sided(found: Oddities, prompt_P: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Adjusted p of a sign test over prompts, the one-sided share, and the prompts tested, for each kind."""
     sign_PK = found.chosen_PK.astype(np.int64) - found.rejected_PK.astype(np.int64)
@@ -197,6 +206,6 @@ def _sidedness(
     verdict: Verdict = "problem" if is_clear_K[k] else "unclear" if is_few else "ok"
     return finding(
         "DA133", verdict, interval, n_used=len(table), baseline=told,
-        witnesses=tuple(f"{table.where(i)}: {shown(table.prompt[i].as_py())}" for i in first_three(at)),
+        witnesses=tuple(_on_one_side(table, i, k, is_chosen=bool(effect_K[k] > 0)) for i in first_three(at)),
         **({"action": UNCLEAR_SIDES} if verdict == "unclear" else {}),
     )  # fmt: skip
