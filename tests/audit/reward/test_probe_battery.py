@@ -335,7 +335,7 @@ def test_the_wrong_number_of_calls_is_never_made() -> None:
 
     keys = [(f"p{k}", "", f"r{j}", 0) for k in range(30) for j in range(100)]
     assert len(score_keys(Counts(), keys)) == 3000
-    assert sizes == [500] * 6
+    assert sizes == [100] * 30
 
 
 def test_both_parts_run_in_the_verb_and_say_what_they_cannot_check() -> None:

@@ -133,7 +133,7 @@ def test_one_prompt_that_raises_costs_its_own_scores_only() -> None:
         return lengths(groups)
 
     found = finding(sanity(Made(score)), "RW107")
-    assert (found.verdict, found.n_missing, found.n_failed) == ("problem", 2, 1)
+    assert (found.verdict, found.n_used, found.n_missing, found.n_failed) == ("problem", 22, 2, 0)
     assert "calls that raised: 1" in found.baseline
     assert "KeyError" in found.baseline
 

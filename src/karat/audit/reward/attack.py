@@ -28,6 +28,7 @@ from karat.audit.reward.attack_search import (
     seeds_of,
 )
 from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.limited import as_limited
 from karat.errors import DataError, InputError
 from karat.numerics.accuracy import pair_outcome
 from karat.numerics.intervals import UNDEFINED, clustered_mean, clustered_proportion, paired_difference
@@ -35,6 +36,7 @@ from karat.rewards.groups import last_text, score_pairs
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, TokenIds
 
+GROUPS_PER_CALL = 16
 FINALISTS = 2
 """Strings of a place that are judged on held-out prompts."""
 EVALUATION_SHARE = 0.4
@@ -69,6 +71,7 @@ def audit_attack(
         config: `attack_queries` bounds the responses that are scored, for everything together.
     Raises: InputError: too few prompts or queries, tokenised data, or a reward without spread. DataError: no scores.
     """
+    limited = as_limited(reward, config.timeout_s)
     distinct = _one_a_prompt(pairs, rng)
     plan = _plan(len(distinct), config.attack_queries)
 
@@ -76,15 +79,15 @@ def audit_attack(
         if progress:
             progress("attacking the reward", used, config.attack_queries, "scored responses")
 
-    judge = Judge(reward, note)
-    cases, n_missing = _cases(reward, distinct[: plan.n_search + plan.n_held])
+    judge = Judge(limited, note)
+    cases, n_missing = _cases(limited, distinct[: plan.n_search + plan.n_held])
     judge.spend(2 * (plan.n_search + plan.n_held))
     sd = _margin_sd(cases)
     search = Search(judge, cases[: plan.n_search], sd)
     held = cases[plan.n_search :]
     if len(held) < LEAST_PROMPTS:
-        raise DataError(f"{reward.name} gives scores to {len(cases)} of {len(cases) + n_missing} prompts: too few.")
-    _search(reward, search, plan.search_queries, rng)
+        raise DataError(f"{limited.name} gives scores to {len(cases)} of {len(cases) + n_missing} prompts: too few.")
+    _search(limited.reward, search, plan.search_queries, rng)
     found = [attack for target in TARGETS for attack in search.best(target, FINALISTS)]
     baseline = [_random_like(attack, search.cases, rng) for attack in found]
     level = 1 - 0.05 / max(len(found), 1)
@@ -136,7 +139,7 @@ def _plan(n_prompts: int, queries: int) -> _Plan:
 
 def _cases(reward: Reward, pairs: Sequence[PreferencePair]) -> tuple[list[Case], int]:
     """Pairs that have both scores, and how many have not. Raises DataError: none has."""
-    scores = score_pairs(reward, pairs)
+    scores = score_pairs(reward, pairs, groups_per_call=GROUPS_PER_CALL)
     known = np.isfinite(scores.chosen_P) & np.isfinite(scores.rejected_P)
     if not known.any():
         reason = next(iter(scores.missing.values()), "no reason given")

@@ -19,6 +19,7 @@ from karat.audit.reward.calibrate_findings import calibration_findings, calibrat
 from karat.audit.reward.calibration import KINDS, STYLE, Calibration, Kind, Sides, fit_calibration
 from karat.audit.reward.calibration_measured import Measured, measure
 from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.limited import as_limited
 from karat.data import fingerprint, split_pairs
 from karat.data.edits import FORMATTINGS, PADDINGS, Edit, edited
 from karat.errors import DataError, InputError, KaratError
@@ -31,6 +32,7 @@ from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, TokenIds
 
 FOLDER = "calibrated"
+GROUPS_PER_CALL = 32
 FIT_SHARE = 0.5
 LEAST_PROMPTS = 20
 """On either side of the split: fewer tell neither what to take nor what it did."""
@@ -76,12 +78,13 @@ def calibrate_reward(
         both scores, or margins that do not point towards the labels.
     """
     kinds = kinds_of(config.fix)
-    spec = _spec_of(reward)
+    limited = as_limited(reward, config.timeout_s)
+    spec = _spec_of(limited.reward)
     if any(isinstance(pair.chosen, TokenIds) for pair in pairs):
         raise DataError("the pairs are tokenised; length and style are counted in text. Give text.")
     if progress:
         progress("scoring for the calibration", 0, len(pairs), "pairs")
-    scores = score_pairs(reward, pairs)
+    scores = score_pairs(limited, pairs, groups_per_call=GROUPS_PER_CALL)
     usable = np.flatnonzero(np.isfinite(scores.chosen_P) & np.isfinite(scores.rejected_P))
     kept = [pairs[int(index)] for index in usable]
     fit_index, held_index = _split(kept, config.seed)
@@ -90,7 +93,7 @@ def calibrate_reward(
     calibration = fit_calibration(fit, kinds, rng=rng)
     measured = measure(held, calibration, rng=rng)
     held_pairs = [kept[index] for index in held_index]
-    effects = edit_effects(reward, held_pairs, held, calibration, config, rng=rng)
+    effects = edit_effects(limited, held_pairs, held, calibration, config, rng=rng)
     n_missing = len(pairs) - usable.size
     facts = {
         "fitted_on": {

@@ -10,16 +10,16 @@ import numpy as np
 
 from karat.audit.reward.probes import Dialect, Family, Item, Probe
 from karat.audit.reward.probes.base import set_text
-from karat.errors import KaratError
 from karat.rewards.groups import Group, last_text
 from karat.rewards.protocol import Reward
-from karat.types import NAN, PreferencePair, Score, Text
+from karat.types import PreferencePair, Score, Text
 
 Key = tuple[Text, str, Text, int]
 """Prompt, tools, response, and 1 for the copy that the identity control scores; a text is scored once."""
 Terms = tuple[tuple[int, Key], ...]
 """Signs with what they belong to: a score, or the margin of two."""
-RESPONSES_PER_CALL = 512
+RESPONSES_PER_CALL = 128
+"""A call that fails or hangs costs so many scores, or those of one prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def keys_of(cases: Iterable[Case]) -> list[Key]:
 def score_keys(
     reward: Reward, keys: Sequence[Key], *, progress: Callable[..., None] | None = None, stage: str = "probing"
 ) -> dict[Key, Score]:
-    """Scores of texts, all responses of a prompt in one group; missing with the reason where the reward raises."""
+    """Scores of texts, all responses of a prompt in one group."""
     by_prompt: dict[tuple[Text, str], list[Key]] = {}
     for key in keys:
         by_prompt.setdefault(key[:2], []).append(key)
@@ -156,24 +156,13 @@ def score_keys(
             calls.append([])
         calls[-1].append(members)
     scores: dict[Key, Score] = {}
-    for call in calls:
+    for call in filter(None, calls):
         groups = [Group(members[0][0], tuple(key[2] for key in members), members[0][1]) for members in call]
-        for members, found in zip(call, score_groups(reward, groups), strict=True):
+        for members, found in zip(call, reward.score(groups), strict=True):
             scores.update(zip(members, found, strict=True))
         if progress:
             progress(stage, len(scores), len(keys), "responses")
     return scores
-
-
-def score_groups(reward: Reward, groups: Sequence[Group]) -> list[list[Score]]:
-    """The reward's scores; missing, with the reason, where it raises anything that karat does not raise on purpose."""
-    try:
-        return reward.score(groups) if groups else []
-    except KaratError:
-        raise
-    except Exception as error:  # a user's reward may raise anything; the audit has to survive it
-        reason = f"{reward.name} raised {type(error).__name__}: {error}"
-        return [[Score(NAN, missing=reason)] * len(group.responses) for group in groups]
 
 
 def value_of(terms: Terms, scores: dict[Key, Score]) -> float:

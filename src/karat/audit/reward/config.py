@@ -35,7 +35,9 @@ class AuditRewardConfig(ReadingConfig):
     sophistry_items: int = option(70, "Built-in items of the sophistry part.")
     attack_queries: int = option(2000, "Responses that the attack may have scored; 0: no attack.")
     predict_responses: int = option(1000, "Most responses whose scores the prediction rests on.")
-    timeout_s: float = option(60.0, "Longest that one call of the reward may take in the sanity part, seconds.")
+    timeout_s: float = option(
+        60.0, "Longest that a call of the reward may take, seconds; more for more text, at its own pace."
+    )
     fix: str = option("", "Write a calibrated reward to OUT/calibrated: length, style, or length,style.")
     max_length: int = option(0, "Longest prompt + response, tokens; 0: the reward's own limit.")
     resamples: int = option(1000, "Bootstrap draws of prompts.")

@@ -18,6 +18,7 @@ from karat.audit.reward.cases import (
     score_keys,
 )
 from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.limited import as_limited
 from karat.audit.reward.probe_findings import IDENTITY_TOLERANCE, result_of
 from karat.audit.reward.probe_statistics import measure_battery
 from karat.audit.reward.probed import Probed
@@ -57,6 +58,7 @@ def probe_reward(
     rewriter: Rewriter | None = None,
 ) -> Probed:
     """Apply every probe, score all texts of a prompt in one group, and judge the battery. Raises as `audit_probes`."""
+    reward = as_limited(reward, config.timeout_s)
     wanted = chosen_families(config.probes)
     dialect = Dialect.of(pairs)
     used = chosen_pairs(pairs, config.probe_pairs, rng)
@@ -70,7 +72,7 @@ def probe_reward(
     originals = [_original(item) for pair in items for item in pair]
     copies = [(*key[:3], 1) for key in originals]
     keys = list(dict.fromkeys([*originals, *keys_of(case for each in batteries for case in each.cases), *copies]))
-    cut_before = getattr(reward, "n_cut", 0)
+    cut_before = reward.n_cut
     scores = score_keys(reward, keys, progress=progress)
     sd = margin_sd(originals, scores)
     difference_N = np.array([scores[copy].value - scores[(*copy[:3], 0)].value for copy in copies]) / sd
@@ -89,7 +91,7 @@ def probe_reward(
         n_pairs=len(used),
         n_prompts=len({pair.prompt_id for pair in used}),
         band=config.band,
-        n_cut=getattr(reward, "n_cut", 0) - cut_before,
+        n_cut=reward.n_cut - cut_before,
         n_rewriter_failed=n_failed,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from karat.audit.parts import Progress
 from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.limited import as_limited
 from karat.audit.reward.predict_findings import Prediction, prediction_result
 from karat.data.account import account_table
 from karat.data.pools import stream_pool
@@ -62,6 +63,7 @@ def predict_inflation(
     Raises: InputError: fewer than two prompts with scores, tokenised data, or a reward that is constant within prompts.
         DataError: the pool cannot be read.
     """
+    reward = as_limited(reward, config.timeout_s)
     share = 4 if config.pool else 2
     taken = _whole_prompts([pair.prompt_id for pair in pairs], config.predict_responses // share, rng)
     kept = [pairs[index] for index in taken]
@@ -88,7 +90,7 @@ def predict_inflation(
         samples = _Samples(
             feature_P2F[known_P].reshape(-1, len(FEATURES)), reward_P2[known_P].ravel(), number_R, int((~known_P).sum())
         )
-    _require_spread(samples, prompt_P)
+    _require_spread(samples, prompt_P, next(iter(scores.missing.values()), ""))
     pool_GFM = pool_moments(samples.feature_RF, samples.reward_R, samples.prompt_R) if config.pool else None
     grown_F, n = growth_at_best_of_n(samples.feature_RF, samples.reward_R, samples.prompt_R)
     found = Prediction(
@@ -155,11 +157,12 @@ def _pool_samples(
     return samples, account_table(stream.account())
 
 
-def _require_spread(samples: _Samples, prompt_P: np.ndarray) -> None:
+def _require_spread(samples: _Samples, prompt_P: np.ndarray, reason: str) -> None:
     """Raises InputError or DataError where nothing can be said."""
     if len(np.unique(prompt_P)) < 2:
         raise InputError(
-            f"{len(np.unique(prompt_P))} prompts have scores on both sides; an interval over prompts needs two or more."
+            f"{len(np.unique(prompt_P))} prompts have scores on both sides; an interval over prompts needs two or more"
+            + (f" (missing: {reason})." if reason else ".")
         )
     if not samples.reward_R.size:
         raise DataError(f"the reward gives none of the pool's {samples.n_missing} responses a score.")

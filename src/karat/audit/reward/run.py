@@ -13,14 +13,16 @@ from karat.audit.leads import reward_lead
 from karat.audit.parts import Progress, attempt, chosen_parts, merge
 from karat.audit.reward.benchmarks.columns import is_column, load_any
 from karat.audit.reward.config import PARTS, AuditRewardConfig
+from karat.audit.reward.limited import LimitedReward
 from karat.data import read_pairs, take_pairs
 from karat.data.account import account_table
-from karat.errors import InputError
+from karat.errors import InputError, KaratError
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, Table
 from karat.worlds import load_default_world
 
 COMMAND = "audit reward"
+LONG_PARTS = {"probes", "sophistry", "attack", "predict"}
 
 
 def audit_reward(
@@ -53,10 +55,13 @@ def audit_reward(
     loaded = load_any(reward, max_length=config.max_length) if isinstance(reward, str) else reward
     name, pairs, tables = _pairs(data, config)
     folder = Path(out) if out is not None else None
-    runs = _parts(loaded, pairs, folder, config, progress)
+    limited = LimitedReward(loaded, config.timeout_s, stops=True)
+    if LONG_PARTS & {*parts} or config.fix:
+        _estimate(limited, parts, pairs, config, progress)
+    runs = _parts(limited, pairs, folder, config, progress)
     results = [attempt(COMMAND, *runs[part]) for part in parts]
     if config.fix and folder is not None:
-        results.append(_calibrate(loaded, pairs, folder, config, progress))
+        results.append(_calibrate(limited, pairs, folder, config, progress))
     results.append(Result(COMMAND, tables=tables, values={"n_pairs": len(pairs)}))
     provenance = {"inputs": asdict(config), "reward": loaded.name, "data_name": name}
     merged = merge(COMMAND, results, provenance=provenance)
@@ -76,8 +81,27 @@ def _pairs(data: Any, config: AuditRewardConfig) -> tuple[str, tuple[PreferenceP
     return taken.account.source, taken.pairs, (account_table(taken.account),)
 
 
+def _estimate(
+    reward: LimitedReward,
+    parts: tuple[str, ...],
+    pairs: tuple[PreferencePair, ...],
+    config: AuditRewardConfig,
+    progress: Progress | None,
+) -> None:
+    """Time a few calls, which also sets how long others may take, and say how long the parts will take."""
+    from karat.audit.reward.estimate import time_pace, told, works
+
+    try:
+        time_pace(reward, pairs, _rng(config, 8))
+    except KaratError:  # the parts themselves will say why
+        return
+    if progress and reward.pace.responses:
+        responses, note = told(works(parts, pairs, config, _rng(config, 9)), reward.pace)
+        progress("responses to score", responses, None, note)
+
+
 def _parts(
-    reward: Reward,
+    reward: LimitedReward,
     pairs: tuple[PreferencePair, ...],
     out: Path | None,
     config: AuditRewardConfig,
@@ -88,7 +112,7 @@ def _parts(
     def sanity() -> Result:
         from karat.audit.reward.sanity import audit_sanity
 
-        return audit_sanity(reward, pairs, config=config, rng=_rng(config, 1), progress=progress)
+        return audit_sanity(reward.reward, pairs, config=config, rng=_rng(config, 1), progress=progress)
 
     def probes() -> Result:
         from karat.audit.reward.measure import audit_probes
@@ -117,7 +141,7 @@ def _parts(
 
         if not config.benchmarks:
             raise InputError("needs --benchmarks FILE,..., files that the benchmark readers know")
-        return audit_benchmarks(reward, config=config, rng=_rng(config, 6), progress=progress)
+        return audit_benchmarks(reward.reward, config=config, rng=_rng(config, 6), progress=progress)
 
     return {
         "sanity": ("RW101", "Scores are reproducible", sanity),
@@ -130,7 +154,7 @@ def _parts(
 
 
 def _calibrate(
-    reward: Reward,
+    reward: LimitedReward,
     pairs: tuple[PreferencePair, ...],
     out: Path,
     config: AuditRewardConfig,

@@ -246,7 +246,7 @@ def _missing(found: Sanity) -> Finding:
     calls = f"calls that raised: {found.n_raised}, that took too long: {found.n_timeouts}" if failed else ""
     return _finding(
         "RW107", verdict, effect=share, low=low, high=high, unit="share of responses", n_used=n - found.n_missing,
-        n_failed=failed, n_missing=found.n_missing, baseline="; ".join(filter(None, (calls, told))),
+        n_missing=found.n_missing, baseline="; ".join(filter(None, (calls, told))),
     )  # fmt: skip
 
 

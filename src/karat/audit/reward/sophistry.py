@@ -20,6 +20,7 @@ from scipy.special import ndtri
 
 from karat.audit.parts import Progress
 from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.limited import as_limited
 from karat.audit.reward.probes.base import Dialect
 from karat.audit.reward.sophistry_findings import sophistry_result
 from karat.audit.reward.tactics import TACTICS
@@ -35,7 +36,7 @@ from karat.rewards.protocol import Reward
 from karat.types import Account, PreferencePair, Result, Score
 from karat.worlds.items import TruthItem, draw_items
 
-GROUPS_PER_CALL = 16
+GROUPS_PER_CALL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,18 @@ def audit_sophistry(
     Args:
         pairs: the data; questions are asked as it writes its prompts.
         config: `items` names rows of the user's own; else `sophistry_items` are drawn.
-    Raises: DataError: no row of config.items has a prompt, a right and a wrong answer that differ.
+    Raises: DataError: no row of config.items has a prompt, a right and a wrong answer that differ, or no item has
+            scores.
         InputError: the data is tokenised.
     """
+    reward = as_limited(reward, config.timeout_s)
     items, account = read_items(config.items) if config.items else (drawn_items(config, rng), None)
-    texts, used = _texts(items, rng)
+    texts, used = texts_of(items, rng)
     scores = _scored(reward, items, texts, Dialect.of(pairs), progress)
     found = measure_sophistry(_arrays(items, scores, used), rng, resamples=config.resamples)
+    reason = next((score.missing for row in scores for score in row if score.is_missing), "")
+    if reason and not found.n_items:
+        raise DataError(f"{reward.name} scores both plain answers of none of {len(items)} items ({reason}).")
     return sophistry_result(found, items, texts, name="--items" if config.items else "built-in items", account=account)
 
 
@@ -145,7 +151,7 @@ def _unusable(raw: dict[str, Any]) -> str:
     return "right and wrong are the same" if raw["right"].strip() == raw["wrong"].strip() else ""
 
 
-def _texts(items: Sequence[TruthItem], rng: np.random.Generator) -> tuple[list[list[str]], np.ndarray]:
+def texts_of(items: Sequence[TruthItem], rng: np.random.Generator) -> tuple[list[list[str]], np.ndarray]:
     """Of each item: right, wrong, then right and wrong of each tactic; and which tactics apply, (I, T)."""
     texts, applies = [], np.ones((len(items), len(TACTICS)), bool)
     for i, item in enumerate(items):
