@@ -166,6 +166,19 @@ def test_one_pair_and_one_prompt_and_identical_prompts_give_no_number() -> None:
     assert verdicts(same)["DA202"] == "not checked"
 
 
+def test_copies_of_pairs_tell_nothing_of_each_other() -> None:
+    """100 pairs labelled by lot, each five times under prompts of their own: trees that saw a copy told nearly all."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(100):
+        texts = [" ".join(f"w{k}" for k in rng.integers(0, 999, int(rng.integers(20, 60)))) for _ in range(3)]
+        rows += [{"prompt": f"{texts[0]} {copy}", "chosen": texts[1], "rejected": texts[2]} for copy in range(5)]
+    result = audited(rows)
+    assert verdicts(result)["DA201"] != "problem"
+    assert result.values["content_accuracy_low"] < 0.5
+    assert "of 100 prompts" in result.tables[0].note
+
+
 def test_too_few_prompts_to_fit_models_to_are_not_checked() -> None:
     table = table_of([pair(n, "a b c", "d" * (n % 3)) for n in range(60)])
     config = AuditDataConfig(resamples=100, model_pairs=5)

@@ -42,7 +42,7 @@ def test_near_copies_and_one_id_are_one_group() -> None:
     turned = [replace(pairs[0], chosen=pairs[0].rejected, rejected=pairs[0].chosen), *pairs[1:2]]
     assert len(set(pair_groups(turned, near=0.8))) == 1
     linked = [replace(pairs[0], prompt_id="a"), replace(pairs[3], prompt_id="a"), pairs[4], pairs[6]]
-    assert pair_groups(linked, near=0.8).tolist() == ["001.1", "001.1", "001.1", "002.0"]
+    assert pair_groups(linked, near=0.8).tolist() == ["a", "a", "a", "002.0"]
     assert pair_groups([], near=0.8).size == 0
 
 

@@ -9,7 +9,7 @@ Axes: P pairs, F features, S sources, K folds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.content_findings import findings_of, tables_of, values_of
 from karat.audit.data.content_models import BOOSTED, LOGISTIC, OutOfFold, out_of_fold, scrambled_loss
+from karat.audit.data.pair_groups import near_copies, table_groups
 from karat.audit.data.surface import FAMILIES, RULES, feature_differences
 from karat.audit.data.table import PairTable
 from karat.audit.parts import Progress
@@ -117,11 +118,20 @@ class ContentBlind:
 
 
 def audit_content_blind(
-    table: PairTable, *, config: AuditDataConfig, rng: np.random.Generator, progress: Progress | None = None
+    table: PairTable,
+    *,
+    config: AuditDataConfig,
+    rng: np.random.Generator,
+    near_P: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """What single surface features, models of all, and the place of a response tell about the preferences.
 
-    Single features and places are judged on all pairs, models on at most `config.model_pairs` (whole prompts).
+    Single features and places are judged on all pairs, models on at most `config.model_pairs` (whole prompts). Near
+    copies of a pair belong to its prompt.
+
+    Args:
+        near_P: the earliest near copy of each pair, where that is known; None: they are looked for.
     Raises: InputError: every pair is labelled as a tie.
     """
     kept = np.flatnonzero(table.label_P > 0.5)
@@ -130,6 +140,9 @@ def audit_content_blind(
             f"all {len(table)} pairs are labelled as ties, which prefer nothing. Give pairs with a preference."
         )
     pairs = decided_pairs(table, kept, workers=config.workers, progress=progress)
+    if near_P is None:
+        near_P = near_copies(table, near=config.near, workers=config.workers, progress=progress)
+    pairs = replace(pairs, prompt_P=table_groups(table, near_P)[kept])
     if progress:
         progress("fitting models that read nothing", 0, 1, f"{kept.size} pairs")
     found = measure(pairs, config=config, rng=rng)

@@ -60,7 +60,7 @@ def _audit_one(source: Any, out: Path | None, config: AuditDataConfig, progress:
         result, flags = audit_structure(table, config=config, progress=progress)
         results.append(result)
     if "content" in parts:
-        results.append(_content(table, config, progress))
+        results.append(_content(table, flags, config, progress))
     if "noise" in parts or config.fixes:
         from karat.audit.data.label_noise import audit_labels
 
@@ -109,11 +109,12 @@ def _named(config: AuditDataConfig, parts: tuple[str, ...]) -> Any:
     return None
 
 
-def _content(table: PairTable, config: AuditDataConfig, progress: Progress | None) -> Result:
+def _content(table: PairTable, flags: Any, config: AuditDataConfig, progress: Progress | None) -> Result:
     from karat.audit.data.content_blind import audit_content_blind
 
     def part() -> Result:
-        return audit_content_blind(table, config=config, rng=_rng(config, 1), progress=progress)
+        near_P = None if flags is None else flags.near_group_P
+        return audit_content_blind(table, config=config, rng=_rng(config, 1), near_P=near_P, progress=progress)
 
     return attempt(COMMAND, "DA201", "What can be told without reading", part)
 
