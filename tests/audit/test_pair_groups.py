@@ -85,3 +85,4 @@ def test_near_copies_of_training_pairs_are_not_judged_on() -> None:
     assert not trained & {str(pair.chosen) for pair in kept}
     assert len(kept) == 49 - test.n_removed
     assert len(kept) >= 9
+    assert len({pair.prompt_id for pair in material.pools[0]}) == len({str(pair.chosen) for pair in material.pools[0]})

@@ -138,6 +138,8 @@ def part_material(
     at home once.
     Raises: DataError: a pool or a test set is too small.
     """
+    sources = [_grouped(pairs, near=config.near) for pairs in sources]
+    files = {name: _grouped(pairs, near=config.near) for name, pairs in files.items()}
     parted = [split_pairs(pairs, test_fraction=config.held_out, seed=config.seed) for pairs in sources]
     pools = tuple(fit for fit, _ in parted)
     _check_pools(names, pools)
@@ -163,6 +165,12 @@ def part_material(
                 "raise --held-out, or name test files with --test."
             )
     return Material(names=tuple(names), pools=pools, tests=tuple(usable))
+
+
+def _grouped(pairs: Sequence[PreferencePair], *, near: float) -> tuple[PreferencePair, ...]:
+    """The pairs, near copies of one another under one prompt_id: they are drawn, and count, as one prompt's."""
+    names = pair_groups(pairs, near=near).tolist()
+    return tuple(replace(pair, prompt_id=name) for pair, name in zip(pairs, names, strict=True))
 
 
 def _check_pools(names: Sequence[str], pools: Sequence[tuple[PreferencePair, ...]]) -> None:
