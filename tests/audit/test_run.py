@@ -32,6 +32,8 @@ def test_the_lead_of_a_reward_counts_checks_that_ran() -> None:
     assert (
         reward_lead("rm", [*findings, wrong]) == "The reward rm fails 1 of 2 checks, among them: padding earns nothing."
     )
+    named = Finding("RW601", "JudgeBench gpt-4o: score", "problem")
+    assert reward_lead("rm", [named]).endswith("among them: JudgeBench gpt-4o: score.")
 
 
 def test_a_part_that_was_left_out_changes_no_other() -> None:

@@ -28,12 +28,18 @@ def data_lead(name: str, values: Mapping[str, Any]) -> str:
 def reward_lead(name: str, findings: Sequence[Finding]) -> str:
     """Of `karat audit reward`: what is wrong, in the order of the findings; or that nothing is, and how much ran."""
     checked = [finding for finding in findings if finding.verdict != "not checked"]
-    wrong = [finding.title.lower() for finding in checked if finding.verdict == "problem"]
+    wrong = [_within(finding.title) for finding in checked if finding.verdict == "problem"]
     if wrong:
         return f"The reward {name} fails {len(wrong)} of {len(checked)} checks, among them: {'; '.join(wrong[:3])}."
     n_unclear = sum(finding.verdict == "unclear" for finding in checked)
     left = f"; {n_unclear} are unclear" if n_unclear else ""
     return f"The reward {name} fails none of {len(checked)} checks{left}." if checked else ""
+
+
+def _within(title: str) -> str:
+    """A title within a sentence: without its capital, unless that is of a name ("JudgeBench: score")."""
+    word = title.partition(" ")[0]
+    return title[:1].lower() + title[1:] if word[1:] == word[1:].lower() else title
 
 
 def _is_number(value: Any) -> bool:

@@ -315,6 +315,15 @@ def test_missing_scores_are_left_out_and_bounded(tmp_path: Path) -> None:
     assert next(t for t in result.tables if t.name.endswith("_missing")).rows == (("no answer", 40),)
 
 
+def test_few_scores_are_no_problem_where_the_missing_ones_may_be_right(tmp_path: Path) -> None:
+    # 8 of 80 scored, all wrong: as bad as can be on these, and nothing is known of the rest
+    rows: list[dict[str, Any]] = [{"prompt": f"p{i}", "chosen": "right", "rejected": "wrong"} for i in range(80)]
+    for row in rows[:8]:
+        row |= {"rm_chosen": 0.0, "rm_rejected": 1.0}
+    assert verdicts(audit("column:rm", write(tmp_path / "few.jsonl", rows)))["RW601"] == "unclear"
+    assert verdicts(audit("column:rm", write(tmp_path / "all.jsonl", rows[:8])))["RW601"] == "problem"
+
+
 def test_one_pair_and_one_prompt_say_unclear(tmp_path: Path) -> None:
     row = {"prompt": "p", "chosen": "longer", "rejected": "short"}
     one = audit("builtin:longer", write(tmp_path / "one.jsonl", [row]))

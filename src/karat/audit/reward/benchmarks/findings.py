@@ -30,8 +30,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "of it. Beside it: what the longest response, the shortest, and chance get by the same formula on the same "
         "items.",
         "ok: surely above the best of these blind rules (paired, bootstrap over prompts), and at most 1 % of the "
-        "comparisons are missing. problem: not surely above it, and surely less than 0.05 above. unclear: neither. not "
-        "checked: the file cannot be read, or the reward cannot be scored on it.",
+        "comparisons are missing. problem: not surely above it, and surely less than 0.05 above; where more are "
+        "missing, even if all of them were won. unclear: neither. not checked: the file cannot be read, or the reward "
+        "cannot be scored on it.",
         "problem: on these items the reward is no better than a rule that reads nothing; do not optimise it for such "
         "prompts. unclear: more items, or a benchmark of your own prompts.",
     ),
@@ -86,11 +87,12 @@ def score_finding(
     interval = number.interval
     verdict: Verdict = "unclear"
     few_missing = n_missing <= MISSING_LIMIT * max(1, number.n + n_missing)
+    most_gained = number.best - (interval.estimate - gain.estimate)  # if every missing comparison were won
     if number.n == 0:
         verdict = "not checked"
     elif gain.low > 0 and few_missing:
         verdict = "ok"
-    elif not gain.low > 0 and gain.high < GAIN_THAT_MATTERS:
+    elif not gain.low > 0 and gain.high < GAIN_THAT_MATTERS and (few_missing or most_gained < GAIN_THAT_MATTERS):
         verdict = "problem"
     told = ", ".join(f"{each} {value:.3f}" for each, value in number.blind.items() if value == value)
     extra = f"; {rule} by {gain.estimate:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if rule and number.n else ""
