@@ -15,7 +15,7 @@ from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.label_noise import audit_labels
 from karat.audit.data.repair import changed_pair, places_of, repair
 from karat.audit.data.repair_findings import EXPLANATIONS
-from karat.audit.data.repair_rules import EXACT, NEAR, SUSPECT, decide, held_out_groups
+from karat.audit.data.repair_rules import DOUBTED, EXACT, NEAR, SUSPECT, decide, held_out_groups
 from karat.audit.data.structure import StructureFlags, audit_structure
 from karat.audit.data.table import read_table
 from karat.data import read_pairs
@@ -57,7 +57,7 @@ def test_one_change_each_the_first_that_applies() -> None:
     flags = no_flags(6, exact_of_P={0: 3}, empty_P={5: True})
     found = decide(np.ones(6), posterior, flags, steps=ALL, flip_above=0.9)
     assert found.what_P.tolist() == ["dropped", "flipped", "dropped", "softened", "", "dropped"]
-    assert found.why_P.tolist() == [EXACT, SUSPECT, SUSPECT, SUSPECT, "", "a side without text"]
+    assert found.why_P.tolist() == [EXACT, SUSPECT, SUSPECT, DOUBTED, "", "a side without text"]
     assert found.like_P.tolist() == [3, -1, -1, -1, -1, -1]
     assert found.label_P[[1, 3, 4]].tolist() == pytest.approx([0.0, 0.8, 1.0])
 

@@ -29,7 +29,7 @@ LABEL_STEPS = ("drop", "flip", "soften")
 """Steps that read posteriors of label noise."""
 
 EXACT, NEAR = "repeats another pair exactly", "nearly repeats another pair"
-SUSPECT = "label is probably wrong"
+SUSPECT, DOUBTED = "label is probably wrong", "label may be wrong"
 STRUCTURE_DROPS = (
     ("identical_P", "both sides are one text"),
     ("empty_P", "a side without text"),
@@ -107,7 +107,7 @@ def decide(
     if "drop" in steps:
         mark(posterior_P > SUSPECT_ABOVE, "dropped", SUSPECT)
     if "soften" in steps:
-        is_soft = mark(np.abs(turned_P - label_P) >= LEAST_SOFTENING, "softened", SUSPECT)
+        is_soft = mark(np.abs(turned_P - label_P) >= LEAST_SOFTENING, "softened", DOUBTED)
         new_P[is_soft] = turned_P[is_soft]
     new_P[what_P == "dropped"] = math.nan
     return Changes(what_P, why_P, new_P, like_P, posterior_P)
