@@ -92,6 +92,14 @@ def test_intervals_hold_the_mean_as_often_as_they_say(n_prompts: int) -> None:
     assert np.mean(hits) == pytest.approx(0.95, abs=0.03)
 
 
+def test_rounding_of_a_few_prompts_is_no_proof_for_all() -> None:
+    effect = np.array([1.0, -2.0, 0.5, 0.0, 1.5]) * 1e-7
+    interval, _, _ = mean_effect(effect, np.arange(5), rng=rng())
+    assert interval.high - interval.low == pytest.approx(2 * 3.8415 / 8.8415, abs=1e-4)
+    paired, _, _ = mean_effect(np.array([1.0, -1.0] * 8), np.arange(16) // 2, rng=rng())
+    assert paired.high > 0.3
+
+
 def test_where_all_prompts_agree_the_interval_has_the_width_of_what_was_not_seen() -> None:
     interval, error, freedom = mean_effect(np.zeros(40), np.arange(40), rng=rng())
     assert (interval.low, interval.high) == pytest.approx((-3.8415 / 43.8415, 3.8415 / 43.8415), abs=1e-4)

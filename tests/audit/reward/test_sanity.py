@@ -185,6 +185,10 @@ def test_rounding_is_that_of_the_types(bits: int, dtype: torch.dtype) -> None:
 def test_one_pair_and_no_pair() -> None:
     result = sanity(Made(lengths), PAIRS[:1])
     assert finding(result, "RW106").n_used == 1
+    assert finding(result, "RW106").verdict == "unclear"
+    tied = sanity(TextReward("c", lambda prompt, text: 2.0), PAIRS[:4])
+    assert finding(tied, "RW106").verdict == "unclear", "four ties are no proof of a constant reward"
+    assert finding(sanity(TextReward("c", lambda prompt, text: 2.0), PAIRS[:5]), "RW106").verdict == "problem"
     with pytest.raises(InputError, match="there are no pairs"):
         sanity(Made(lengths), ())
 

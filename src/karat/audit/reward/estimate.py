@@ -22,7 +22,8 @@ from karat.errors import KaratError
 from karat.rewards.groups import Group, group_pairs
 from karat.types import PreferencePair, Text
 
-TIMED_PAIRS = 8
+TIMED_PAIRS, MORE_PAIRS, ENOUGH_S = 8, 32, 2.0
+"""More are timed where the first took less than enough: calls of few texts are slower for each."""
 SAMPLE_PAIRS = 30
 """Pairs whose edits are made to count those of all."""
 MEAN_STRING, A_PROMPT = 60, 3
@@ -39,10 +40,14 @@ class Work:
 
 def time_pace(reward: LimitedReward, pairs: Sequence[PreferencePair], rng: np.random.Generator) -> None:
     """Score a few pairs; the first call, which may load and compile, is not counted."""
-    groups = group_pairs(chosen_pairs(pairs, TIMED_PAIRS, rng)).groups
+    groups = group_pairs(chosen_pairs(pairs, 1 + TIMED_PAIRS + MORE_PAIRS, rng)).groups
     reward.score(groups[:1])
+    few, more = groups[1 : 1 + TIMED_PAIRS] or groups, groups[1 + TIMED_PAIRS :]
     reward.pace = Pace()
-    reward.score(groups[1:] or groups)
+    reward.score(few)
+    if more and reward.pace.responses and reward.pace.seconds < ENOUGH_S:
+        reward.pace = Pace()
+        reward.score(more)
 
 
 def works(

@@ -34,6 +34,8 @@ MIN_PROMPTS = 5
 BOOTSTRAP_FROM = 100
 """Prompts; below, Student's t holds better."""
 Z = 1.959964
+ROUNDING = 1e-4
+"""SDs; prompts within it are alike: rounding is no sign of how much other prompts vary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def mean_effect(
     t = float(stdtrit(n_prompts - 1, 0.5 + LEVEL / 2))
     residual_G = totals_GK[:, 0] - mean * totals_GK[:, 1]
     error = math.sqrt(n_prompts / (n_prompts - 1) * float(residual_G @ residual_G)) / effect_N.size
-    if error <= 1e-12 * max(1.0, abs(mean)):
+    if float(np.ptp(totals_GK[:, 0] / totals_GK[:, 1])) <= max(ROUNDING, 1e-12 * abs(mean)):
         half = Z**2 / (n_prompts + Z**2)
         return Interval(mean, mean - half, mean + half, n_prompts, "no variation"), half / t, n_prompts - 1
     if n_prompts < BOOTSTRAP_FROM:

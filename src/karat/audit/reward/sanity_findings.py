@@ -16,6 +16,8 @@ MATTERS = 1e-2
 """SDs of the scores: turns round pairs that are this close."""
 MISSING_LIMIT = 0.01
 TIE_LIMIT = 0.05
+LEAST_PAIRS = 5
+"""Fewer say neither that scores tell responses apart nor that they do not."""
 UNIT = "SD of scores"
 
 _PARITY_RULE = (
@@ -62,7 +64,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
         "The share of pairs whose two scores are equal, with Wilson's interval; beside it the spread of the scores, "
         "and how many pairs would be ties in float16 and bfloat16.",
         "problem: all scores are equal, or more than half of the pairs are ties. unclear: more than 5 % are ties, or "
-        "would be in bfloat16. ok: else. not checked: fewer than two scores.",
+        "would be in bfloat16, or there are fewer than 5 pairs. ok: else. not checked: fewer than two scores.",
         "A constant reward teaches nothing. Ties: score in float32, and subtract the mean before storing in 16 bits.",
     ),
     "RW107": (
@@ -228,6 +230,8 @@ def _apart(found: Sanity) -> Finding:
     rounded = scale.n_ties_rounded["bfloat16"] / scale.n_pairs
     is_problem = scale.sd == 0 or share > 0.5
     verdict: Verdict = "problem" if is_problem else "unclear" if max(share, rounded) > TIE_LIMIT else "ok"
+    if scale.n_pairs < LEAST_PAIRS:
+        verdict = "unclear"
     told = ", ".join(f"{count} in {name}" for name, count in scale.n_ties_rounded.items())
     return _finding(
         "RW106", verdict, effect=share, low=low, high=high, unit="share of pairs tied", n_used=scale.n_pairs,
