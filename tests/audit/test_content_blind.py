@@ -179,6 +179,15 @@ def test_copies_of_pairs_tell_nothing_of_each_other() -> None:
     assert "of 100 prompts" in result.tables[0].note
 
 
+def test_token_ids_have_no_surface() -> None:
+    rows: list[dict[str, object]] = [
+        {"prompt_id": str(n), "chosen": {"ids": [1, n, 3]}, "rejected": {"ids": [1, n]}, "label": 1.0, "prompt": ""}
+        for n in range(30)
+    ]
+    with pytest.raises(InputError, match="30 of 30 pairs are token ids"):
+        audited(rows)
+
+
 def test_too_few_prompts_to_fit_models_to_are_not_checked() -> None:
     table = table_of([pair(n, "a b c", "d" * (n % 3)) for n in range(60)])
     config = AuditDataConfig(resamples=100, model_pairs=5)

@@ -132,8 +132,10 @@ def audit_content_blind(
 
     Args:
         near_P: the earliest near copy of each pair, where that is known; None: they are looked for.
-    Raises: InputError: every pair is labelled as a tie.
+    Raises: InputError: every pair is labelled as a tie, or some are token ids.
     """
+    if table.n_tokenised:
+        raise InputError(f"{table.n_tokenised} of {len(table)} pairs are token ids, which have no surface. Give text.")
     kept = np.flatnonzero(table.label_P > 0.5)
     if not kept.size:
         raise InputError(

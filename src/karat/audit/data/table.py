@@ -19,7 +19,7 @@ from karat.data.pairs import PairOptions
 from karat.data.records import POSITION
 from karat.errors import DataError
 from karat.rewards.groups import last_text
-from karat.types import Account, Message, PreferencePair, Text
+from karat.types import Account, Message, PreferencePair, Text, TokenIds
 
 ROWS_PER_CHUNK = 10_000
 REPORT_EVERY = 5_000
@@ -42,6 +42,7 @@ class PairTable:
         first_chosen_P: 1 where the first of two responses in the data's order was chosen, 0 the second, NaN unknown.
         row_P, source_P: row number in the file, and which of `sources` it is.
         accounts: of the readings, one for each source.
+        n_tokenised: pairs that are token ids; their texts here are the numbers.
     """
 
     prompt: pa.ChunkedArray
@@ -57,6 +58,7 @@ class PairTable:
     source_P: np.ndarray
     sources: tuple[str, ...]
     accounts: tuple[Account, ...]
+    n_tokenised: int = 0
 
     def __len__(self) -> int:
         return int(self.label_P.size)
@@ -154,7 +156,7 @@ class _Columns:
         self._rows: list[tuple[Any, ...]] = []
         self._numbers: list[tuple[float, float, int, int]] = []
         self._number_blocks: list[np.ndarray] = []
-        self._n = 0
+        self._n = self._n_tokenised = 0
 
     def __len__(self) -> int:
         return self._n
@@ -169,6 +171,7 @@ class _Columns:
         first = {"first": 1.0, "second": 0.0}.get(str(pair.extra.get(POSITION, "")), np.nan)
         self._numbers.append((pair.label, first, pair.row, source))
         self._n += 1
+        self._n_tokenised += isinstance(pair.chosen, TokenIds)
         if len(self._rows) >= ROWS_PER_CHUNK:
             self._close()
 
@@ -187,6 +190,7 @@ class _Columns:
             source_P=number_P4[:, 3].astype(np.int32),
             sources=sources,
             accounts=accounts,
+            n_tokenised=self._n_tokenised,
         )
 
     def _close(self) -> None:
