@@ -128,18 +128,30 @@ def test_sides_that_are_no_comparison_are_counted_with_what_the_reader_dropped()
     rows = [pair(seed) for seed in range(20)]
     rows += [
         {"prompt": "q", "chosen": "same", "rejected": "same"},
-        {"prompt": "q", "chosen": "a b", "rejected": "A  b"},
+        {"prompt": "q", "chosen": "a b", "rejected": "a b \n"},
     ]
     rows += [{"prompt": "q", "chosen": " ", "rejected": "text"}, {"prompt": "q", "chosen": "", "rejected": ""}]
     rows += [{"prompt": "q", "chosen": 3, "rejected": "text"}]
     result, flags = audited(rows)
     assert of(result, "DA104").effect == pytest.approx(2 / 25)
-    assert of(result, "DA104").baseline == "2 of 25: 1 byte by byte (dropped), 1 but for case and white space (kept)"
+    assert of(result, "DA104").baseline == (
+        "2 of 25: 1 byte by byte (dropped), 1 but for white space at the end (kept)"
+    )
     assert of(result, "DA105").effect == pytest.approx(2 / 25)
     assert of(result, "DA105").verdict == "problem"
     assert of(result, "DA107").effect == pytest.approx(1 / 25)
     assert np.flatnonzero(flags.identical_P).tolist() == [20]
     assert np.flatnonzero(flags.empty_P).tolist() == [21]
+
+
+def test_sides_that_differ_in_case_or_layout_alone_may_be_what_is_judged() -> None:
+    rows = [pair(seed) for seed in range(20)]
+    code = {"prompt": "q", "chosen": "def f(x):\n    return x", "rejected": "def f(x):\nreturn x"}
+    result, flags = audited([*rows, code, {"prompt": "r", "chosen": "YES", "rejected": "yes"}])
+    found = of(result, "DA104")
+    assert (found.verdict, found.effect, found.witnesses[0]) == ("unclear", 0.0, "row 20: q")
+    assert found.baseline == "0 of 22; 2 more but for case or other white space (kept)"
+    assert not flags.identical_P.any()  # nothing that --fix drop would take away
 
 
 def test_prompts_that_differ_are_counted_from_the_account() -> None:

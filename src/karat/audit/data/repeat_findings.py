@@ -5,7 +5,7 @@ Axes: P pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow.compute as pc
@@ -28,23 +28,27 @@ from karat.types import Finding, Table
 
 DIFFER = "prompts differ"
 _ROWS = "share of rows and pairs read"
+ALIKE = "Read those that differ in case or white space alone: right where that is judged (code), else an export error."
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Which sides have no text, by pair."""
+    """Which sides have no text, by pair, and which are equal but for white space after the end."""
 
     chosen_empty_P: np.ndarray
     rejected_empty_P: np.ndarray
+    same_P: np.ndarray
 
 
-def find_empty(table: PairTable) -> Sides:
+def find_sides(table: PairTable) -> Sides:
     """White space counts as no text."""
-    chosen, rejected = (
-        np.asarray(pc.equal(pc.utf8_trim_whitespace(column), "").fill_null(True).to_numpy(), np.bool_)
-        for column in (table.chosen, table.rejected)
+    chosen, rejected = (pc.utf8_rtrim_whitespace(column).fill_null("") for column in (table.chosen, table.rejected))
+    return Sides(
+        *(
+            np.asarray(equal.to_numpy(), np.bool_)
+            for equal in (pc.equal(chosen, ""), pc.equal(rejected, ""), pc.equal(chosen, rejected))
+        )
     )
-    return Sides(chosen, rejected)
 
 
 def repeat_findings(table: PairTable, found: Duplicates, *, near: float) -> tuple[Finding, ...]:
@@ -61,13 +65,8 @@ def side_findings(table: PairTable, found: Duplicates, sides: Sides) -> tuple[Fi
     """DA104 to DA107, from the pairs that are there and the accounts of what the reader dropped."""
     lost = _lost_by_reason(table)
     n = len(table) + sum(count for count, _ in lost.values())
-    identical = np.flatnonzero(found.identical_P & (table.label_P != 0.5))
-    dropped, rows = lost.get(SAME, (0, ()))
-    same = _of_rows(
-        "DA104", dropped + identical.size, n, identical, table,
-        baseline=f"{dropped} byte by byte (dropped), {identical.size} but for case and white space (kept)",
-        dropped=rows,
-    )  # fmt: skip
+    no_tie_P = table.label_P != 0.5
+    alike_P = found.identical_P & ~sides.same_P & no_tie_P
     others = sum(count for reason, (count, _) in lost.items() if reason not in (SAME, BOTH_EMPTY, DIFFER))
     reasons = sorted(
         ((count, reason) for reason, (count, _) in lost.items() if reason not in (SAME, BOTH_EMPTY, DIFFER)),
@@ -76,7 +75,7 @@ def side_findings(table: PairTable, found: Duplicates, sides: Sides) -> tuple[Fi
     differ, differ_rows = lost.get(DIFFER, (0, ()))
     nothing = np.empty(0, np.int64)
     return (
-        same,
+        _same(table, np.flatnonzero(sides.same_P & no_tie_P), np.flatnonzero(alike_P), lost.get(SAME, (0, ())), n),
         _empty(table, sides, lost.get(BOTH_EMPTY, (0, ()))[0], n),
         _of_rows("DA106", differ, n, nothing, table, dropped=differ_rows),
         _of_rows("DA107", others, n, nothing, table, baseline="; ".join(f"{why} ({k})" for k, why in reasons[:3])),
@@ -167,6 +166,21 @@ def _empty(table: PairTable, sides: Sides, n_dropped: int, n: int) -> Finding:
         f"{int(sides.rejected_empty_P.sum())}",
         witnesses=tuple(f"{table.where(i)}: {_prompt(table, i)}" for i in first_three(np.flatnonzero(empty_P))),
     )  # fmt: skip
+
+
+def _same(
+    table: PairTable, same: np.ndarray, alike: np.ndarray, dropped: tuple[int, tuple[int, ...]], n: int
+) -> Finding:
+    """DA104. Sides that differ in case or in other white space may differ in what is judged (code, capitals)."""
+    told = f"{dropped[0]} byte by byte (dropped), {same.size} but for white space at the end (kept)"
+    found = _of_rows("DA104", dropped[0] + same.size, n, same, table, baseline=told, dropped=dropped[1])
+    if not alike.size:
+        return found
+    found = replace(found, baseline=f"{found.baseline}; {alike.size} more but for case or other white space (kept)")
+    if found.verdict == "problem" or alike.size <= REPEATS_THAT_MATTER * n:
+        return found
+    read = tuple(f"{table.where(i)}: {_prompt(table, i)}" for i in first_three(alike))
+    return replace(found, verdict="unclear", witnesses=read, action=ALIKE)
 
 
 def _of_rows(

@@ -17,7 +17,7 @@ from karat.audit.data.duplicates import find_duplicates
 from karat.audit.data.languages import find_languages
 from karat.audit.data.oddities import find_oddities
 from karat.audit.data.prompt_findings import audit_prompts
-from karat.audit.data.repeat_findings import find_empty, repeat_findings, repeat_table, side_findings
+from karat.audit.data.repeat_findings import find_sides, repeat_findings, repeat_table, side_findings
 from karat.audit.data.scan import scan_table
 from karat.audit.data.table import PairTable
 from karat.audit.data.text_findings import cut_findings, language_findings, leftover_findings
@@ -56,7 +56,7 @@ class StructureFlags:
         near_P: nearly, and not exactly, repeats another pair of its group.
         opposite_P: the same responses are in the data with the other one preferred, by the same annotator or with no
             annotator named.
-        identical_P: both sides are one text, but for case and white space, and it is no tie.
+        identical_P: both sides are one text, but for white space at the end, and it is no tie.
         empty_P: a side without text.
         leaked_P: a training pair whose prompt is held out too.
         contaminated_P: holds the prompt of a named benchmark.
@@ -91,7 +91,7 @@ def audit_structure(
     if progress:
         progress("comparing near duplicates", 0, None, "")
     repeats = find_duplicates(table, scan, near=config.near)
-    sides = find_empty(table)
+    sides = find_sides(table)
     language, languages = language_findings(table, find_languages(table, rng))
     leftovers, leftover_table = leftover_findings(
         table, find_oddities(table, workers=config.workers, progress=progress)
@@ -111,7 +111,7 @@ def audit_structure(
         near_group_P=repeats.near_group_P,
         near_P=repeats.near_P,
         opposite_P=repeats.own_opposite_P,
-        identical_P=repeats.identical_P & (table.label_P != 0.5),
+        identical_P=sides.same_P & (table.label_P != 0.5),
         empty_P=sides.chosen_empty_P | sides.rejected_empty_P,
         leaked_P=prompts.leaked_P,
         contaminated_P=prompts.contaminated_P,

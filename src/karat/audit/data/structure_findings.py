@@ -50,8 +50,10 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     "DA104": (
         "Both sides are the same text",
         "Rows whose two responses are equal and are no tie, as a share of the rows read: those that the reader dropped "
-        "(byte by byte equal) and those that it kept (equal but for case and white space).",
-        "problem: above 0.5 % of rows. ok: at most that.",
+        "(byte by byte equal) and those that it kept (equal but for white space at the end). Those that differ in case "
+        "or in other white space alone (capitals, indentation) are counted beside it.",
+        "problem: above 0.5 % of rows. ok: at most that. unclear: at most that, and more than 0.5 % differ in case or "
+        "white space alone.",
         "A pair of equal texts has no preferred one: find out where the export lost the difference.",
     ),
     "DA105": (
