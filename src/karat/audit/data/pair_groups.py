@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -54,16 +55,19 @@ def table_groups(table: PairTable, near_P: np.ndarray) -> np.ndarray:
         near_P: of `near_copies`.
     """
     code_P = table.prompt_codes
-    has_words_P = np.ones(len(table), np.bool_)
-    for column in (table.chosen, table.rejected):
-        trimmed = pc.utf8_trim_whitespace(column.fill_null(""))
-        has_words_P &= pc.not_equal(trimmed, "").to_numpy(zero_copy_only=False)
+    has_words_P = _has_words(table.chosen) & _has_words(table.rejected)
     is_copy_P = has_words_P & has_words_P[near_P] & (near_P != np.arange(len(table)))
     n_codes = int(code_P.max(initial=-1)) + 1
     edges = (np.ones(int(is_copy_P.sum()), np.int8), (code_P[is_copy_P], code_P[near_P[is_copy_P]]))
     _, part_of = connected_components(coo_array(edges, shape=(n_codes, n_codes)), directed=False)
     _, least = np.unique(part_of, return_index=True)
     return np.asarray(least[part_of[code_P]])
+
+
+def _has_words(column: pa.ChunkedArray) -> np.ndarray:
+    """Whether each text holds more than white space, (P,). Chunk by chunk: a trimmed column is as large as itself."""
+    found = [pc.not_equal(pc.utf8_trim_whitespace(chunk.fill_null("")), "") for chunk in column.chunks]
+    return np.concatenate([part.to_numpy(zero_copy_only=False) for part in found] or [np.empty(0, np.bool_)])
 
 
 def _first_places(code_P: np.ndarray) -> np.ndarray:
