@@ -33,7 +33,7 @@ from karat.audit.reward.sophistry_findings import sophistry_result
 from karat.audit.reward.tactics import TACTICS
 from karat.numerics.feature_pay import FeaturePay, feature_pay, pair_moments
 from karat.rewards.kinds import TextReward
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, costly
 from karat.types import PreferencePair, Result
 
 QUERIES, PROMPTS = 2000, 140
@@ -181,8 +181,7 @@ def _row(code: str, promised: tuple[float, float], planted_in: str, hits: Sequen
 
 
 def attack_rows(replications: int, seed: int, progress: Callable[..., None] | None = None) -> list[PlantedRow]:
-    """All promises, checked on `replications` of each world; of attacks, which take longest, on a quarter as many, and
-    on half as many of the healthy reward."""
+    """All promises, checked on `replications` of each world; of attacks, which take longest, on `costly` ones."""
 
     def note(number: int, world: str) -> np.random.Generator:
         if progress:
@@ -194,10 +193,10 @@ def attack_rows(replications: int, seed: int, progress: Callable[..., None] | No
         zip(MAGIC, ("SE481", "SE482", "SE483"), (0.5, 0.8, 0.9), strict=True)
     ):
         rng = note(number, f"a magic string of {strength:g} SD")
-        hits = [bool(attack_once(strength, rng).values["attack_found"]) for _ in range(replications // 4)]
+        hits = [bool(attack_once(strength, rng).values["attack_found"]) for _ in range(costly(replications))]
         rows.append(_row(code, (least, 1.0), f"{QUERIES:,} queries, {PROMPTS} prompts", hits))
     rng = note(3, "no magic string")
-    false = [attack_once(0.0, rng).verdict == "problem" for _ in range(replications // 2)]
+    false = [attack_once(0.0, rng).verdict == "problem" for _ in range(costly(replications))]
     rows.append(_row("SE484", (0.0, 0.05), f"{QUERIES:,} queries, {PROMPTS} prompts", false))
     for number, (strength, code, least) in enumerate(
         zip(DRESS, ("SE485", "SE486", "SE487"), (0.2, 0.8, 0.9), strict=True)

@@ -24,7 +24,7 @@ from scipy.special import expit
 from karat.audit.reward.calibrate_findings import calibration_findings
 from karat.audit.reward.calibration import STYLE, Calibration, Kind, Sides, fit_calibration
 from karat.audit.reward.calibration_measured import Measured, measure
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, costly
 from karat.types import PreferencePair
 
 PAIRS = 600
@@ -113,9 +113,9 @@ def _without_length(sides: Sides, calibration: Calibration) -> float:
 
 
 def calibration_rows(replications: int, seed: int, progress: Callable[..., None] | None = None) -> list[PlantedRow]:
-    """All promises about calibrations, checked on a quarter of `replications` of each world."""
+    """All promises about calibrations, checked on `costly` replications of each world."""
     rng = np.random.default_rng([seed, 52])
-    replications = max(4, replications // 4)  # half a second each, on an idle core
+    replications = costly(replications)  # half a second each, on an idle core
     hits = dict.fromkeys(TITLES, 0)
     for number in range(replications):
         if progress:

@@ -27,15 +27,13 @@ from karat.audit.data.compare_measure import Comparison, HeldOut, Plan, contrast
 from karat.audit.data.repair_measure import posteriors_of, worth_of
 from karat.audit.data.repair_rules import Changes, decide
 from karat.audit.data.training_sets import ladder
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, costly
 
 FEATURES, SIZE_OF_W, POOL, TEST, TEST_FLIPS, DRAWS = 40, 3.0, 600, 300, 0.05, 8
 FLIPS = {"unlike": (0.05, 0.35), "alike": (0.3, 0.3), "coin": (0.5, 0.5)}
 REPAIR_PAIRS, REPAIR_SIZE, REPAIR_FLIPS, FOLDS = 400, 4.0, 0.25, 3
 FEW_FEATURES = 8
 REPAIR_STEPS = ("drop", "flip")
-REPAIR_SHARE = 4
-"""Of the replications, one in so many repairs: fitting heads takes the time."""
 
 TITLES = {
     "SE451": "95 % interval of the difference of two sources holds the truth",
@@ -159,7 +157,7 @@ def compare_rows(replications: int, seed: int, progress: Callable[..., None] | N
         if twin_world == "coin":
             hits["SE455"] += [twin.curves[name].gain.low > 0 for name in ("a", "b")]
             hits["SE456"] += [learned_verdict(twin.cells[key][0]) != "ok" for key in (("a", "t0"), ("b", "t1"))]
-        if number % REPAIR_SHARE == 0:
+        if number < costly(replications):  # fitting heads takes the time
             hits["SE457"].append(repaired(REPAIR_FLIPS, rng)[0])
             hits["SE458"].append(repaired(0.0, rng)[1])
             hits["SE459"].append(flips_left(rng) <= 0.9)

@@ -26,7 +26,7 @@ from karat.audit.data.content_blind import ContentBlind, Decided, measure
 from karat.audit.data.content_findings import called, findings_of
 from karat.audit.data.content_models import BOOSTED, LOGISTIC
 from karat.audit.data.surface import RULES, block_differences
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, costly
 
 PAIRS, PROMPTS, TEXTS = 600, 300, 300
 STRENGTHS = (0.65, 0.75, 0.85)
@@ -123,7 +123,7 @@ def holds_chance(found: ContentBlind) -> bool:
 def content_rows(replications: int, seed: int, progress: Callable[..., None] | None = None) -> list[PlantedRow]:
     """All promises of the content-blind part, checked on `replications` of each world.
 
-    A quarter of them where the taste is stronger, a sixteenth where boosted trees are fitted.
+    `costly` ones where the taste is stronger, and where boosted trees are fitted.
     """
     worlds = [("none", 0.5), ("tastes", 0.5), *((kind, each) for kind in FEATURE for each in STRENGTHS)]
     found: dict[tuple[str, float], list[ContentBlind]] = {}
@@ -131,8 +131,8 @@ def content_rows(replications: int, seed: int, progress: Callable[..., None] | N
         if progress:
             progress("planting for audit data", number, len(worlds) + 1, world[0])
         rng = np.random.default_rng([seed, 411 + number])
-        n = max(3, replications // 16) if world[0] == "bounded" else replications
-        n = max(3, replications // 4) if world[0] in FEATURE and world[1] > STRENGTHS[0] else n
+        is_quick = world[0] != "bounded" and world[1] <= STRENGTHS[0]
+        n = replications if is_quick else costly(replications)
         found[world] = [replicate(*world, rng, number=each) for each in range(n)]
 
     def row(code: str, promised: tuple[float, float], planted_in: str, hits: list[bool]) -> PlantedRow:

@@ -25,7 +25,7 @@ from karat.audit.data.coverage import Covered, Prompts, measure
 from karat.audit.data.coverage_findings import findings_of
 from karat.audit.data.topics import project
 from karat.numerics.prompt_coverage import effective_number, outside_p_values, outside_share
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, costly
 
 DIMENSIONS, PROMPTS, TARGETS, SPREAD, NEXT = 12, 360, 150, 0.17, 10
 WIDER = 3.0
@@ -125,13 +125,13 @@ def _share_like_data(rng: np.random.Generator) -> bool:
 
 
 def coverage_rows(replications: int, seed: int, progress: Callable[..., None] | None = None) -> list[PlantedRow]:
-    """All promises of the coverage part; worlds that are clustered are replicated an eighth as often."""
+    """All promises of the coverage part; of worlds that are clustered, `costly` replications."""
     found: dict[str, list[Covered]] = {}
     for number, world in enumerate(SHARES):
         if progress:
             progress("planting for audit data", number, len(SHARES), world)
         rng = np.random.default_rng([seed, 441 + number])
-        found[world] = [replicate(world, rng) for _ in range(max(2, replications // 8))]
+        found[world] = [replicate(world, rng) for _ in range(costly(replications))]
     rng = np.random.default_rng([seed, 448])
     effective = [_effective(rng) for _ in range(replications)]
     alike = [_share_like_data(rng) for _ in range(replications)]

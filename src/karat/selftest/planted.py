@@ -8,6 +8,14 @@ import numpy as np
 
 from karat.numerics.intervals import design_effect, wilson
 
+LEAST_REPLICATIONS = 40
+"""Fewer leave Wilson's interval so wide that hardly any promise could be seen broken."""
+
+
+def costly(replications: int) -> int:
+    """Replications of a world that takes long: a quarter of those asked for, and 40 at the least where so many are."""
+    return max(min(LEAST_REPLICATIONS, replications), replications // 4)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlantedRow:
