@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -344,6 +345,15 @@ def test_the_wrong_number_of_calls_is_never_made() -> None:
     keys = [(f"p{k}", "", f"r{j}", 0) for k in range(30) for j in range(100)]
     assert len(score_keys(Counts(), keys)) == 3000
     assert sizes == [100] * 30
+
+
+def test_ties_have_no_better_side_and_are_left_out() -> None:
+    reward = TextReward("letters", lambda prompt, text: float(len(text)))
+    pairs = [replace(pair, label=0.5) if k % 2 else pair for k, pair in enumerate(prose_pairs(30))]
+    config = AuditRewardConfig(probes="length", resamples=100)
+    assert probe_reward(reward, pairs, config=config, rng=rng()).n_pairs == 15
+    with pytest.raises(InputError, match="0 of 0 pairs"):
+        probe_reward(reward, [replace(pair, label=0.5) for pair in pairs], config=config, rng=rng())
 
 
 def test_both_parts_run_in_the_verb_and_say_what_they_cannot_check() -> None:

@@ -160,6 +160,21 @@ def test_what_karat_raises_on_purpose_passes() -> None:
         sanity(Made(score))
 
 
+def test_a_score_that_is_not_finite_is_missing_also_without_a_reason() -> None:
+    def score(groups: Sequence[Group]) -> list[list[Score]]:
+        return [[Score(float("nan") if "a" in str(text) else float("inf")) for text in g.responses] for g in groups]
+
+    found = finding(sanity(Made(score)), "RW107")
+    assert (found.verdict, found.n_used, found.n_missing) == ("problem", 0, 24)
+    assert "made returned nan" in found.baseline
+    assert "made returned inf" in found.baseline
+
+
+def test_a_pair_that_comes_a_thousand_times_is_one() -> None:
+    found = finding(sanity(Made(lengths), PAIRS[3:4] * 1000), "RW106")
+    assert (found.verdict, found.n_used) == ("unclear", 1)
+
+
 def test_another_number_of_scores_is_a_failure() -> None:
     limited = LimitedReward(Made(lambda groups: [[Score(1.0)]]), 1.0)
     assert limited.score([Group("p", ("a", "b"))])[0][1].missing.endswith("another number of scores than of responses")

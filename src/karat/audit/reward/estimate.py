@@ -92,7 +92,7 @@ def _duration(seconds: float) -> str:
 
 # ------------------------------------------------------------------------------------------------------------ by part
 def _probes(pairs: Sequence[PreferencePair], config: AuditRewardConfig, rng: np.random.Generator) -> Work:
-    used = chosen_pairs(pairs, config.probe_pairs, rng)
+    used = chosen_pairs([pair for pair in pairs if not pair.is_tie], config.probe_pairs, rng)
     dialect, few = Dialect.of(pairs), used[:: max(1, len(used) // SAMPLE_PAIRS)]
     items = items_of_pairs(few, dialect)
     batteries = [apply_probe(each, probe, items, dialect, 0) for each in chosen_families(config.probes)

@@ -6,6 +6,7 @@ main thread (Python's signals do) is called there, without a limit.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -136,7 +137,13 @@ class LimitedReward:
         if sizes != [len(group.responses) for group in groups]:
             self.n_raised += 1
             return _missing(groups, f"{self.name} returned another number of scores than of responses")
-        return scores
+        return [[self._with_reason(score) for score in row] for row in scores]
+
+    def _with_reason(self, score: Score) -> Score:
+        """A value that is not finite is a missing score, also where the reward does not say so."""
+        if score.is_missing or math.isfinite(score.value):
+            return score
+        return Score(NAN, missing=f"{self.name} returned {score.value}")
 
 
 def as_limited(reward: Reward, timeout_s: float) -> LimitedReward:

@@ -57,11 +57,14 @@ def probe_reward(
     progress: Progress | None = None,
     rewriter: Rewriter | None = None,
 ) -> Probed:
-    """Apply every probe, score all texts of a prompt in one group, and judge the battery. Raises as `audit_probes`."""
+    """Apply every probe, score all texts of a prompt in one group, and judge the battery. Raises as `audit_probes`.
+
+    Pairs labelled as ties have no better side, and are left out.
+    """
     reward = as_limited(reward, config.timeout_s)
     wanted = chosen_families(config.probes)
     dialect = Dialect.of(pairs)
-    used = chosen_pairs(pairs, config.probe_pairs, rng)
+    used = chosen_pairs([pair for pair in pairs if not pair.is_tie], config.probe_pairs, rng)
     items = items_of_pairs(used, dialect)
     seed = int(rng.integers(2**31))
     batteries = [apply_probe(family, probe, items, dialect, seed) for family in wanted for probe in family.probes]

@@ -44,7 +44,8 @@ def audit_sanity(
     """
     if not pairs:
         raise InputError("sanity: there are no pairs to score. Give at least one.")
-    used = chosen_pairs(pairs, SANITY_PAIRS, rng)
+    drawn = chosen_pairs(pairs, SANITY_PAIRS, rng)
+    used = list({(pair.prompt, pair.tools, pair.chosen, pair.rejected): pair for pair in drawn}.values())
     grouped = group_pairs(used)
     limited = LimitedReward(reward, config.timeout_s)
     _tell(progress, 0, "scores")
