@@ -196,7 +196,7 @@ def _contaminated(table: PairTable, found: Sequence[Contamination]) -> tuple[Fin
     contaminated_P = np.zeros(len(table), np.bool_)
     unit = "share of benchmark rows"
     if not found:
-        return not_checked("DA121", "needs --benchmark FILE,...", unit), contaminated_P, ()
+        return not_checked("DA121", "needs --benchmark FILE, of benchmark prompts", unit), contaminated_P, ()
     summary, listed, witnesses = [], [], []
     hit = total = 0
     for each in found:
