@@ -23,6 +23,10 @@ def test_the_lead_names_what_was_measured_and_nothing_else() -> None:
     values = {"n_pairs": 1200, "structure_exact": 0.01, "structure_near": 0.02, "content_accuracy": float("nan")}
     assert data_lead("prefs.jsonl", values) == "1,200 pairs of prefs.jsonl: 3.0% repeat another."
     assert data_lead("prefs.jsonl", {"n_pairs": 1200}) == ""
+    noise = {"n_pairs": 1200, "noise_low": 0.2, "noise_high": 0.3, "noise_ceiling": 0.35}
+    assert data_lead("prefs.jsonl", noise).endswith(
+        "at most 35.0% of labels are flipped at random (20.0% to 30.0% if the judge is right where it is sure)."
+    )
 
 
 def test_the_lead_of_a_reward_counts_checks_that_ran() -> None:

@@ -19,7 +19,8 @@ def data_lead(name: str, values: Mapping[str, Any]) -> str:
         low, high = values["content_accuracy_low"], values["content_accuracy_high"]
         told.append(f"{values['content_accuracy']:.1%} [{low:.1%}, {high:.1%}] can be told without reading")
     if _is_number(values.get("noise_low")):
-        told.append(f"a flip rate of {values['noise_low']:.1%} to {values['noise_high']:.1%} fits the labels")
+        fits = f"{values['noise_low']:.1%} to {values['noise_high']:.1%} if the judge is right where it is sure"
+        told.append(f"at most {values['noise_ceiling']:.1%} of labels are flipped at random ({fits})")
     if _is_number(values.get("coverage_effective_topics")):
         told.append(f"the prompts are worth {values['coverage_effective_topics']:.0f} equal topics")
     return f"{values['n_pairs']:,} pairs of {name}: {'; '.join(told)}." if told else ""
