@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from karat.audit.reward.config import AuditRewardConfig
-from karat.audit.reward.sophistry import Dressed, audit_sophistry, measure_sophistry, read_items, sign_test
+from karat.audit.reward.sophistry import (
+    Dressed,
+    audit_sophistry,
+    clusters_of,
+    measure_sophistry,
+    read_items,
+    sign_test,
+)
 from karat.audit.reward.tactics import TACTICS
 from karat.errors import DataError
 from karat.rewards.kinds import TextReward
 from karat.types import Finding, Message, PreferencePair, Result
-from karat.worlds.items import draw_items
+from karat.worlds.items import TruthItem, draw_items
 
 A, B = (Message("assistant", "a"),), (Message("assistant", "b"),)
 PAIRS = [PreferencePair((Message("user", f"q{k}"),), A, B, prompt_id=str(k)) for k in range(4)]
@@ -98,6 +105,34 @@ def test_paired_effect_by_hand() -> None:
     assert effect.effect.estimate == (1 + 0.5) / 4
     assert effect.pays.estimate == 1
     assert effect.paid_sd == pytest.approx(2 / np.std([1, 0, -1, 1], ddof=1))
+
+
+def test_items_that_share_an_answer_count_together() -> None:
+    items = [TruthItem("f", f"p{k}", f"r{k}", f"w{k}") for k in range(8)]
+    shared = [TruthItem("f", "p8", "r0", "w8"), TruthItem("f", "p9", "r9", "w8"), TruthItem("f", "p10", "w3", "r4")]
+    cluster = clusters_of([*items, *shared]).tolist()
+    assert cluster[8] == cluster[9] == cluster[0]
+    assert len(set(cluster)) == 9  # a right answer that is wrong elsewhere is not shared
+    few = clusters_of([*items[:4], *shared[:1]]).tolist()
+    assert few == ["p0", "p1", "p2", "p3", "p8"]
+
+
+def test_chance_that_the_text_of_an_answer_fixes_is_no_convincing_dress() -> None:
+    """By prompt alone, 6 of these 15 rewards had RW303 called a problem."""
+    found = []
+    for seed in range(15):
+
+        def chance(prompt: str, response: str, seed: int = seed) -> float:
+            return random.Random(f"{seed}{response}").gauss(0, 1)
+
+        result = audit_sophistry(
+            TextReward("chance", chance), PAIRS, config=AuditRewardConfig(resamples=100),
+            rng=np.random.default_rng(seed),
+        )  # fmt: skip
+        found += [
+            finding.code for finding in result.findings if finding.verdict == "problem" and finding.code != "RW301"
+        ]
+    assert len(found) <= 1, found
 
 
 def test_items_of_one_prompt_count_once() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,14 @@ from karat.types import Account, PreferencePair, Result, Score
 from karat.worlds.items import TruthItem, draw_items
 
 GROUPS_PER_CALL = 4
+LEAST_ANSWERS = 8
+"""Answers that differ; with fewer, nothing can be said of other answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dressed:
-    """Scores of plain and dressed answers; NaN where missing or where a tactic does not apply."""
+    """Scores of plain and dressed answers; NaN where missing or where a tactic does not apply. prompt_I: name of what
+    counts together (`clusters_of`)."""
 
     right_I: np.ndarray
     wrong_I: np.ndarray
@@ -99,8 +102,7 @@ def audit_sophistry(
     Args:
         pairs: the data; questions are asked as it writes its prompts.
         config: `items` names rows of the user's own; else `sophistry_items` are drawn.
-    Raises: DataError: no row of config.items has a prompt, a right and a wrong answer that differ, or no item has
-            scores.
+    Raises: DataError: no row of config.items has a prompt, a right and a wrong answer that differ.
         InputError: the data is tokenised.
     """
     reward = as_limited(reward, config.timeout_s)
@@ -108,10 +110,13 @@ def audit_sophistry(
     texts, used = texts_of(items, rng)
     scores = _scored(reward, items, texts, Dialect.of(pairs), progress)
     found = measure_sophistry(_arrays(items, scores, used), rng, resamples=config.resamples)
+    result = sophistry_result(
+        found, items, texts, name="--items" if config.items else "built-in items", account=account
+    )
     reason = next((score.missing for row in scores for score in row if score.is_missing), "")
-    if reason and not found.n_items:
-        raise DataError(f"{reward.name} scores both plain answers of none of {len(items)} items ({reason}).")
-    return sophistry_result(found, items, texts, name="--items" if config.items else "built-in items", account=account)
+    if found.n_items or not reason:
+        return result
+    return replace(result, findings=tuple(replace(each, action=f"{each.action}: {reason}") for each in result.findings))
 
 
 def drawn_items(config: AuditRewardConfig, rng: np.random.Generator) -> list[TruthItem]:
@@ -192,8 +197,31 @@ def _arrays(items: Sequence[TruthItem], scores: list[list[Score]], applies_IT: n
         value[:, 1],
         np.where(applies_IT, right_IT, np.nan),
         np.where(applies_IT, wrong_IT, np.nan),
-        np.array([item.prompt for item in items], dtype=object),
+        clusters_of(items),
     )
+
+
+def clusters_of(items: Sequence[TruthItem]) -> np.ndarray:
+    """A number for each item, the same for those that share a prompt, a right answer or a wrong one, also by a third.
+
+    What a reward makes of "The answer is 1." is one observation, whatever was asked: taken for as many as there are
+    such items, a reward without any bias had a convincing dress called paid for in 21 of 60 draws. Items of which too
+    few are left so (all "yes" or "no") are told apart by their prompts: what is found holds for these answers.
+    """
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(key: tuple[str, str]) -> tuple[str, str]:
+        while parent.setdefault(key, key) != key:
+            key = parent[key]
+        return key
+
+    for item in items:
+        for key in (("right", item.right), ("wrong", item.wrong)):
+            parent[root(key)] = root(("prompt", item.prompt))
+    number = {key: place for place, key in enumerate(dict.fromkeys(root(("prompt", each.prompt)) for each in items))}
+    if len(number) < LEAST_ANSWERS:
+        return np.array([item.prompt for item in items], dtype=object)
+    return np.array([str(number[root(("prompt", item.prompt))]) for item in items], dtype=object)
 
 
 # --------------------------------------------------------------------------------------------------------- measurement
