@@ -13,7 +13,7 @@ import pytest
 from karat.audit.reward import AuditRewardConfig, audit_reward
 from karat.audit.reward.estimate import Work, told, works
 from karat.audit.reward.limited import LimitedReward, Pace, characters_of, responses_of
-from karat.errors import DataError
+from karat.errors import DataError, InputError
 from karat.rewards import Group
 from karat.rewards.kinds import FunctionReward
 from karat.types import Finding, PreferencePair, Result, Score
@@ -124,6 +124,11 @@ def test_a_call_of_more_text_may_take_longer() -> None:
     limited = LimitedReward(Made(lengths), 60.0, pace=pace)
     assert limited._limit_s(groups) == 20 * 5.0
     assert LimitedReward(Made(lengths), 60.0)._limit_s(groups) == 60.0
+
+
+def test_a_probe_that_is_not_known_is_wrong_use() -> None:
+    with pytest.raises(InputError, match="no probe or family 'nope'"):
+        audit_reward(Made(lengths), PAIRS, parts="probes", **(FAST | {"probes": "nope"}))
 
 
 # ------------------------------------------------------------------------------------------------------------ estimates

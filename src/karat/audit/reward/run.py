@@ -50,8 +50,13 @@ def audit_reward(
     if config.fix and out is None:
         raise InputError("--fix writes a calibrated reward, so it needs a folder: --out DIR (out=).")
     parts = chosen_parts(config.parts, PARTS)
+    if config.probes:
+        from karat.audit.reward.measure import chosen_families
+
+        chosen_families(config.probes)  # a name that is not known is wrong use, not something unchecked
     if isinstance(reward, str) and is_column(reward) and not config.parts:
         parts = ("benchmarks",)  # scores of a benchmark's file: there is no reward to try anything on
+    _require_named(config, parts)
     loaded = load_any(reward, max_length=config.max_length) if isinstance(reward, str) else reward
     name, pairs, tables = _pairs(data, config)
     folder = Path(out) if out is not None else None
@@ -79,6 +84,30 @@ def _pairs(data: Any, config: AuditRewardConfig) -> tuple[str, tuple[PreferenceP
     else:
         taken = read_pairs(source, **config.reading())
     return taken.account.source, taken.pairs, (account_table(taken.account),)
+
+
+def _require_named(config: AuditRewardConfig, parts: tuple[str, ...]) -> None:
+    """What an option names and is not there is an error before the work, not a part that is left out."""
+    if "probes" in parts:
+        from karat.audit.reward.measure import chosen_families
+
+        chosen_families(config.probes)
+        if config.rewriter:
+            import_function(config.rewriter)
+    if config.items and "sophistry" in parts:
+        from karat.audit.reward.sophistry import read_items
+
+        read_items(config.items)
+    if config.pool and "predict" in parts:
+        stream_pool(config.pool)
+    if config.benchmarks and "benchmarks" in parts:
+        from karat.audit.reward.benchmarks.reading import read_benchmarks
+
+        for spec in names_of(config.benchmarks):
+            read_benchmarks(spec)
+        for spec in names_of(config.against):
+            if not is_column(spec):
+                load_any(spec)
 
 
 def _estimate(
