@@ -10,7 +10,7 @@ import pytest
 import karat
 from karat.audit.leads import data_lead, reward_lead
 from karat.audit.parts import attempt, chosen_parts, merge
-from karat.errors import InputError
+from karat.errors import InputError, KaratError
 from karat.types import Finding, Result
 
 ROWS = [
@@ -68,6 +68,27 @@ def test_what_an_option_names_and_is_not_there_is_an_error_before_the_work() -> 
     with pytest.raises(InputError, match="cannot import nowhere"):
         karat.audit_data(ROWS, parts="noise", reward="nowhere:reward")
     assert karat.audit_data(ROWS, parts="structure", targets="nowhere.jsonl", reward="nowhere:reward").verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"parts": "probes", "probes": "lenght"}, "no probe or family 'lenght'"),
+        ({"parts": "probes", "rewriter": "nowhere:rewrite"}, "cannot import nowhere"),
+        ({"parts": "sophistry", "items": "nowhere.jsonl"}, "no such file or folder"),
+        ({"parts": "predict", "pool": "nowhere.jsonl"}, "no such file or folder"),
+        ({"parts": "benchmarks", "benchmarks": "nowhere.jsonl"}, "no such file or folder"),
+    ],
+)
+def test_so_is_what_an_option_of_the_rewards_audit_names(option: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        karat.audit_reward("builtin:longer", **option)
+
+
+def test_a_model_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(KaratError, match="nosuch"):
+        karat.audit_data(ROWS, parts="noise", model="nosuch")
 
 
 def test_fix_needs_a_folder_and_one_source(tmp_path: Path) -> None:

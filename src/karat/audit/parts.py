@@ -16,11 +16,16 @@ def chosen_parts(asked: str, known: Sequence[str]) -> tuple[str, ...]:
 
     Raises: InputError: one is not known.
     """
-    names = [name.strip() for name in asked.split(",") if name.strip()]
+    names = names_of(asked)
     for name in names:
         if name not in known:
             raise InputError(f"parts: there is no part {name!r}; there are: {', '.join(known)}.")
     return tuple(name for name in known if name in names) if names else tuple(known)
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """The entries of a comma-separated option."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def merge(command: str, results: Sequence[Result], *, provenance: dict[str, Any], lead: str = "") -> Result:

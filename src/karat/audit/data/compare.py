@@ -19,11 +19,11 @@ import numpy as np
 from karat.audit.data import compare_findings
 from karat.audit.data.compare_heads import HeadLearner, embedded
 from karat.audit.data.compare_measure import Comparison, Contrast, HeldOut, Learner, Plan, contrasts_of, measure
-from karat.audit.data.config import AuditDataConfig, names_of
+from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.pair_groups import pair_groups
 from karat.audit.data.table import read_table, whole_text
 from karat.audit.data.training_sets import Mix, check_pool, common_size, ladder, mixes_of
-from karat.audit.parts import Progress, attempt
+from karat.audit.parts import Progress, attempt, names_of
 from karat.data import split_pairs
 from karat.data.account import account_table
 from karat.errors import DataError, InputError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from karat.audit.parts import names_of
 from karat.data.reading import ReadingConfig, option
 from karat.errors import InputError
 
@@ -70,8 +71,3 @@ class AuditDataConfig(ReadingConfig):
         """The steps of --fix, in the order in which they are done."""
         asked = names_of(self.fix)
         return FIXES if asked == ("all",) else asked
-
-
-def names_of(text: str) -> tuple[str, ...]:
-    """The entries of a comma-separated option."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from karat.audit.data.config import AuditDataConfig, names_of
+from karat.audit.data.config import AuditDataConfig
 from karat.audit.data.contamination import Contamination, find_contamination, read_benchmark
 from karat.audit.data.leakage import PromptSet, Shared, held_out_names, near_prompts, shared_prompts, subset
 from karat.audit.data.scan import Prompts, scan_prompts
@@ -25,6 +25,7 @@ from karat.audit.data.structure_findings import (
     verdict_of,
 )
 from karat.audit.data.table import PairTable, codes_of, names_in, read_table
+from karat.audit.parts import names_of
 from karat.data.pairs import PairOptions
 from karat.numerics.intervals import UNDEFINED, Interval, wilson
 from karat.types import Finding, Table

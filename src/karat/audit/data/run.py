@@ -102,6 +102,12 @@ def _named(config: AuditDataConfig, parts: tuple[str, ...]) -> Any:
         from karat.data.prompts import read_prompts
 
         read_prompts(config.targets)
+    if config.model != "default" and ({"noise", "coverage"} & set(parts) or config.fixes):
+        try:
+            from karat.rewards.backbone import load_config
+        except ModuleNotFoundError:  # the parts themselves say which extra they need
+            return None
+        load_config(config.model)
     if config.reward and ("noise" in parts or config.fixes):
         from karat.rewards import load_reward
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from karat.audit.leads import reward_lead
-from karat.audit.parts import Progress, attempt, chosen_parts, merge
+from karat.audit.parts import Progress, attempt, chosen_parts, merge, names_of
 from karat.audit.reward.benchmarks.columns import is_column, load_any
 from karat.audit.reward.config import PARTS, AuditRewardConfig
 from karat.audit.reward.limited import LimitedReward
-from karat.data import read_pairs, take_pairs
+from karat.data import read_pairs, stream_pool, take_pairs
 from karat.data.account import account_table
 from karat.errors import InputError, KaratError
+from karat.rewards.kinds import import_function
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, Table
 from karat.worlds import load_default_world
