@@ -92,7 +92,10 @@ def rule_outcomes(difference_PF: np.ndarray, fold_P: np.ndarray) -> np.ndarray:
     """
     sign_PF = np.sign(difference_PF).astype(np.int8)
     direction_KF = np.sign(training_lead(sign_PF, fold_P)).astype(np.int8)
-    return np.asarray(0.5 + 0.5 * (direction_KF[fold_P] * sign_PF), np.float32)
+    outcome_PF = (direction_KF[fold_P] * sign_PF).astype(np.float32)  # in place: doubles of a million pairs are large
+    outcome_PF *= 0.5
+    outcome_PF += 0.5
+    return outcome_PF
 
 
 def best_rule_outcomes(difference_PF: np.ndarray, fold_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -91,7 +91,7 @@ def near_groups(band_DB: np.ndarray, check: Check) -> Groups:
     n = len(band_DB)
     first_D = np.arange(n)
     budget = _CHECKS_PER_DOCUMENT * n + 1000
-    order_BD = [np.argsort(band_D, kind="stable") for band_D in band_DB.T]
+    order_BD = [np.argsort(band_D, kind="stable").astype(np.int32) for band_D in band_DB.T]
     for lags in _LAGS:
         for band_D, order_D in zip(band_DB.T, order_BD, strict=True):
             left_C, right_C = _of_buckets(band_D[order_D], order_D, lags, first_D)
