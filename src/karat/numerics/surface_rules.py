@@ -92,8 +92,8 @@ def rule_outcomes(difference_PF: np.ndarray, fold_P: np.ndarray) -> np.ndarray:
     """
     sign_PF = np.sign(difference_PF).astype(np.int8)
     direction_KF = np.sign(training_lead(sign_PF, fold_P)).astype(np.int8)
-    outcome_PF = (direction_KF[fold_P] * sign_PF).astype(np.float32)  # in place: doubles of a million pairs are large
-    outcome_PF *= 0.5
+    outcome_PF: np.ndarray = np.asarray(direction_KF[fold_P] * sign_PF, np.float32)
+    outcome_PF *= 0.5  # in place: doubles of a million pairs are large
     outcome_PF += 0.5
     return outcome_PF
 
