@@ -11,6 +11,7 @@ import karat
 from karat.audit.leads import data_lead, reward_lead
 from karat.audit.parts import attempt, chosen_parts, merge
 from karat.errors import InputError, KaratError
+from karat.rewards.kinds import FunctionReward
 from karat.types import Finding, Result
 
 ROWS = [
@@ -83,6 +84,14 @@ def test_what_an_option_names_and_is_not_there_is_an_error_before_the_work() -> 
 def test_so_is_what_an_option_of_the_rewards_audit_names(option: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         karat.audit_reward("builtin:longer", **option)
+
+
+def test_a_function_that_returns_too_few_scores_is_an_error_and_no_part_left_out() -> None:
+    def one(prompts: list[str], completions: list[str], **_: object) -> list[float]:
+        return [1.0]
+
+    with pytest.raises(InputError, match="returned 1 scores for 2 responses"):
+        karat.audit_reward(FunctionReward("one", one), parts="sanity")
 
 
 def test_a_model_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from karat.audit.reward.limited import LimitedReward
 from karat.data import read_pairs, stream_pool, take_pairs
 from karat.data.account import account_table
 from karat.errors import InputError, KaratError
+from karat.rewards.groups import group_pairs
 from karat.rewards.kinds import import_function
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, Table
@@ -62,6 +63,10 @@ def audit_reward(
     name, pairs, tables = _pairs(data, config)
     folder = Path(out) if out is not None else None
     limited = LimitedReward(loaded, config.timeout_s, stops=True)
+    if parts != ("benchmarks",):
+        limited.score(
+            group_pairs(pairs[:1]).groups
+        )  # what cannot score one pair of this data fails here, not in each part
     if LONG_PARTS & {*parts} or config.fix:
         _estimate(limited, parts, pairs, config, progress)
     runs = _parts(limited, pairs, folder, config, progress)
