@@ -56,6 +56,10 @@ class Extras:
     def n_added(self) -> int:
         return sum(map(len, self.added))
 
+    def counts(self) -> dict[str, int]:
+        """As values of the result."""
+        return {"added_pairs": self.n_added, "rewordings": len(self.rewordings)}
+
     def fingerprint(self) -> str:
         """The same for the same extras; empty without any."""
         if not self.n_added and not self.rewordings:

@@ -93,12 +93,7 @@ def train(
     losses, pace = _fit(reward, units, config, attributes, out, resume, progress)
     reward.tokens_per_pack = config.tokens_per_pack
     evaluation = evaluate_reward(reward, data.held_out, seed=config.seed, progress=progress) if data.held_out else None
-    values = {
-        **_values(evaluation, units, losses, pace),
-        "missing_strengths": n_without_strength,
-        "added_pairs": extras.n_added,
-        "rewordings": len(extras.rewordings),
-    }
+    values = _values(evaluation, units, losses, pace) | extras.counts() | {"missing_strengths": n_without_strength}
     provenance = _provenance(reward, config, data)
     metrics = {name: value for name, value in values.items() if name != "losses" and _is_finite(value)}
     save_reward_model(
