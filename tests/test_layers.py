@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "karat"
 LAYER_OF = {
     "types": 0,
     "errors": 0,
+    "options": 1,
     "verbs": 0,
     "numerics": 1,
     "data": 2,

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from karat.data.formats import Options
 from karat.data.pairs import PairOptions
 from karat.data.records import as_number
 from karat.errors import InputError
-
-
-def option(default: Any, help_text: str) -> Any:
-    """A field of a configuration with the help that the command line shows."""
-    return field(default=default, metadata={"help": help_text})
+from karat.options import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

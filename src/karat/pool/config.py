@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from karat.errors import InputError
+from karat.options import require_least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,6 @@ class PoolConfig:
     overwrite: bool = field(default=False, metadata={"help": "Start again instead of resuming an unfinished --out."})
 
     def __post_init__(self) -> None:
-        limits = {"samples": 1, "max_prompts": 0, "rows_per_batch": 1, "prompts_per_part": 1, "seed": 0}
-        for name, least in limits.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(self, {"samples": 1, "max_prompts": 0, "rows_per_batch": 1, "prompts_per_part": 1, "seed": 0})
         if self.dtype not in ("float32", "bfloat16", "float16"):
             raise InputError(f"dtype = {self.dtype!r}: there are float32, bfloat16 and float16.")

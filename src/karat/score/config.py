@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from karat.data.reading import ReadingConfig
 from karat.errors import InputError
+from karat.options import require_least
 from karat.types import TOKENS_PER_PACK
 
 
@@ -33,6 +34,4 @@ class ScoreConfig(ReadingConfig):
         ReadingConfig.__post_init__(self)
         if not self.name.isidentifier():
             raise InputError(f"name = {self.name!r} cannot name a column: use letters, digits and underscores.")
-        for name, least in (("max_length", 0), ("tokens_per_pack", 1), ("rows_per_chunk", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(self, {"max_length": 0, "tokens_per_pack": 1, "rows_per_chunk": 1})

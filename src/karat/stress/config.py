@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from karat.errors import InputError
 from karat.numerics.rule_names import RULES, Centre, RuleSettings
+from karat.options import require_least
 
 BEST = "best"
 """In place of a rule's name: the one with the most gold."""
@@ -75,9 +76,7 @@ class StressConfig:
                 raise InputError(
                     f"members: {name!r} is the proxy, the gold or named twice. Name each other reward once."
                 )
-        for name, least in (("max_n", 0), ("resamples", 100), ("references", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(self, {"max_n": 0, "resamples": 100, "references": 2})
         if self.max_n == 1:
             raise InputError("max_n = 1: best of 1 is no choice at all. Give 2 or more, or 0.")
         _ = self.rule_settings  # which refuses what is out of range

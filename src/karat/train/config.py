@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from karat.data.reading import ReadingConfig
 from karat.errors import InputError
+from karat.options import option, require_ranges
 from karat.types import TOKENS_PER_PACK
 
 LossName = Literal["bt", "margin", "strength", "robust"]
 AUGMENTATIONS = ("rrm", "counterfactual")
-
-
-def option(default: Any, help_text: str, *, flag: str = "") -> Any:
-    """A dataclass field with the help text (and, where it differs from the name, the flag) that the CLI shows."""
-    return field(default=default, metadata={"help": help_text, "flag": flag})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +120,7 @@ class TrainConfig(ReadingConfig):
             ("log_steps", self.log_steps >= 1, "at least 1"),
             ("dtype", self.dtype in ("float32", "bfloat16"), "float32 or bfloat16"),
         )
-        for name, is_good, wanted in checks:
-            if not is_good:
-                raise InputError(f"{name} = {getattr(self, name)!r} is out of range: it must be {wanted}.")
+        require_ranges(self, checks)
         for kind in self.augmentations:
             if kind not in AUGMENTATIONS:
                 raise InputError(f"augment: there is no {kind!r}; there are: {', '.join(AUGMENTATIONS)}.")

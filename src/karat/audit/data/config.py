@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from karat.audit.parts import names_of
-from karat.data.reading import ReadingConfig, option
+from karat.data.reading import ReadingConfig
 from karat.errors import InputError
+from karat.options import option, require_ranges
 
 PARTS = ("structure", "content", "noise", "coverage")
 FIXES = ("dedupe", "drop", "flip", "soften", "resplit")
@@ -59,9 +60,7 @@ class AuditDataConfig(ReadingConfig):
             ("resamples", self.resamples >= 100, "at least 100"),
             ("seed", self.seed >= 0, "0 or more"),
         )
-        for name, is_good, wanted in checks:
-            if not is_good:
-                raise InputError(f"{name} = {getattr(self, name)!r} is out of range: it must be {wanted}.")
+        require_ranges(self, checks)
         for step in self.fixes:
             if step not in FIXES:
                 raise InputError(f"fix: there is no {step!r}; there are: all, {', '.join(FIXES)}.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from karat.data.reading import ReadingConfig, option
+from karat.data.reading import ReadingConfig
 from karat.errors import InputError
+from karat.options import option, require_ranges
 
 PARTS = ("sanity", "probes", "sophistry", "attack", "predict", "benchmarks")
 FIXES = ("length", "style")
@@ -57,9 +58,7 @@ class AuditRewardConfig(ReadingConfig):
             ("resamples", self.resamples >= 100, "at least 100"),
             ("seed", self.seed >= 0, "0 or more"),
         )
-        for name, is_good, wanted in checks:
-            if not is_good:
-                raise InputError(f"{name} = {getattr(self, name)!r} is out of range: it must be {wanted}.")
+        require_ranges(self, checks)
         for kind in filter(None, (part.strip() for part in self.fix.split(","))):
             if kind not in FIXES:
                 raise InputError(f"fix: there is no {kind!r}; there are: {', '.join(FIXES)}, or both with a comma.")

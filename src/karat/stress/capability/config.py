@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from karat.errors import InputError
+from karat.options import require_least
 
 BUDGET = "n"
 """The axis that is no column: best of n of one pool."""
@@ -43,9 +44,7 @@ class CapabilityConfig:
             )
         if self.axis and self.axis in (self.proxy, self.gold):
             raise InputError(f"axis: {self.axis!r} is the proxy or the gold. Name the column of the capability.")
-        for name, least in (("at_n", 1), ("max_points", 4), ("resamples", 100)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(self, {"at_n": 1, "max_points": 4, "resamples": 100})
         if self.scale not in ("auto", "linear", "log"):
             raise InputError(f"scale = {self.scale!r}: give auto, linear or log.")
         if self.is_budget and self.at_n != 1:

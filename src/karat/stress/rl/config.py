@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from karat.errors import InputError
+from karat.options import require_least
 
 Stop = Literal["never", "observed", "certified"]
 Keep = Literal["last", "best", "none"]
@@ -54,9 +55,7 @@ class RlConfig:
             "steps": 1, "prompts_per_step": 1, "generations": 2, "responses_per_pass": 0, "lora": 0,
             "max_new_tokens": 0, "eval_every": 1, "eval_prompts": 4, "eval_samples": 2, "resamples": 100, "seed": 0,
         }  # fmt: skip
-        for name, least in limits.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(self, limits)
         for name in ("lr", "kl_beta"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} = {getattr(self, name):g} is out of range: it must be at least 0 and finite.")

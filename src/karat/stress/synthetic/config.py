@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from karat.errors import InputError
+from karat.options import require_least
 
 MemberLabels = Literal["same", "own"]
 Number = TypeVar("Number", int, float)
@@ -57,10 +58,9 @@ class SyntheticConfig:
     seed: int = field(default=0, metadata={"help": "Seed of the labels, of the split and of the bootstrap."})
 
     def __post_init__(self) -> None:
-        limits = {"members": 2, "seeds": 2, "freeze_below": 0, "max_n": 0, "samples": 8, "resamples": 100, "seed": 0}
-        for name, least in limits.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(
+            self, {"members": 2, "seeds": 2, "freeze_below": 0, "max_n": 0, "samples": 8, "resamples": 100, "seed": 0}
+        )
         for name in ("ridge", "epochs"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} = {getattr(self, name):g} is out of range: it must be above 0 and finite.")

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from karat.errors import InputError
+from karat.options import require_least
 
 BASE = "base"
 """What the base policy is called unless told."""
@@ -40,10 +41,7 @@ class TransferConfig:
     seed: int = field(default=0, metadata={"help": "Built in: seed of training and sampling."})
 
     def __post_init__(self) -> None:
-        limits = {"runs": 1, "steps": 1, "eval_prompts": 2, "eval_samples": 1, "seed": 0}
-        for name, least in limits.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} is out of range: it must be at least {least}.")
+        require_least(self, {"runs": 1, "steps": 1, "eval_prompts": 2, "eval_samples": 1, "seed": 0})
         if not 0 < self.lr < math.inf:
             raise InputError(f"lr = {self.lr:g} is out of range: it must be above 0 and finite.")
         if self.threshold is not None and not math.isfinite(self.threshold):
