@@ -3,6 +3,7 @@
 hh        hh-rlhf harmless-base test, as karat reads it
 pandalm   PandaLM's test set: the label is the share of three annotators' votes
 ukp       ukpconvarg1, the strict set: which of two arguments is more convincing; a prompt is a debate's side
+qa        qa-feedback of FineGrainedRLHF: all six pairs of four sampled answers a question; no preference is a tie
 ukp_votes the full set, one pair for each vote, with its worker as the annotator; "equal" is a tie
 
 python benchmarks/audit_sets.py hh ukp pandalm      computes the vectors that the others use, once
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from common import hh_file, real_file
 from karat.data import read_pairs
 from karat.types import PreferencePair
 
-SETS = ("hh", "pandalm", "ukp", "ukp_votes")
+SETS = ("hh", "pandalm", "ukp", "qa", "ukp_votes")
 
 
 def read_set(name: str) -> tuple[PreferencePair, ...]:
@@ -37,7 +39,21 @@ def read_set(name: str) -> tuple[PreferencePair, ...]:
             file = Path(folder) / "pandalm.json"
             file.write_bytes(_decompressed(real_file("pandalm", "data__testset-v1.json.zst")))
             return tuple(read_pairs(str(file)).pairs)
+    if name == "qa":
+        return _qa()
     return _ukp_strict() if name == "ukp" else _ukp_votes()
+
+
+def _qa() -> tuple[PreferencePair, ...]:
+    text = _decompressed(real_file("fgrlhf_qa_feedback_dev", "tasks__qa_feedback__data__dev_feedback.json.zst"))
+    pairs = []
+    for number, row in enumerate(json.loads(text)):
+        answers = [row[f"prediction {place}"] for place in range(1, 5)]
+        for (first, second), choice in zip(combinations(answers, 2), row["preference"], strict=True):
+            better, worse = (second, first) if choice == 2 else (first, second)
+            label = 0.5 if choice == 0 else 1.0
+            pairs.append(PreferencePair(row["question"], better, worse, label=label, prompt_id=str(number), row=number))
+    return tuple(pairs)
 
 
 def _ukp_strict() -> tuple[PreferencePair, ...]:
