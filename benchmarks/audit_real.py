@@ -1,7 +1,7 @@
 """What `karat audit data` says of four sets of people's preferences, finding by finding.
 
-Vectors come from the cache (python benchmarks/audit_sets.py computes those of hh, pandalm and ukp; hh and pandalm are read
-whole, of ukp 2,000 pairs); of qa 1,000 pairs are embedded here on the first run.
+Vectors come from the cache (python benchmarks/audit_sets.py computes those of hh, pandalm and ukp). Labels and prompts
+are judged on all of hh and pandalm, on 2,000 pairs of ukp and 1,000 of qa, which are embedded here on the first run.
 
     python benchmarks/audit_real.py [hh pandalm ukp qa]
 """

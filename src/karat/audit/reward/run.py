@@ -64,9 +64,8 @@ def audit_reward(
     folder = Path(out) if out is not None else None
     limited = LimitedReward(loaded, config.timeout_s, stops=True)
     if parts != ("benchmarks",):
-        limited.score(
-            group_pairs(pairs[:1]).groups
-        )  # what cannot score one pair of this data fails here, not in each part
+        # What cannot score one pair of this data fails here, not in each part; a limit of its own counts for no part.
+        LimitedReward(loaded, config.timeout_s).score(group_pairs(pairs[:1]).groups)
     if LONG_PARTS & {*parts} or config.fix:
         _estimate(limited, parts, pairs, config, progress)
     runs = _parts(limited, pairs, folder, config, progress)
