@@ -52,6 +52,22 @@ def test_builtin_world_with_a_length_reward_finds_what_is_planted() -> None:
     assert {finding.gold for finding in result.findings if finding.code == "ST302"} == {"program check"}
 
 
+def test_the_audits_are_part_of_the_check() -> None:
+    """Both audits' findings are there, none of them "not checked": what would enable it are the audits' own options."""
+    result = karat.check(reward="builtin:longer")
+    verdicts = codes(result)
+    audits = {code: verdict for code, verdict in verdicts.items() if code[:2] in ("DA", "RW")}
+    assert {"DA101", "DA201", "RW101", "RW107", "RW203", "RW215"} <= set(audits)
+    assert "not checked" not in audits.values()
+    assert audits["RW215"] == "problem"  # padding earns score
+    world = result.values["world"]
+    assert result.values["audit_data"]["n_pairs"] == world["train_pairs"] + world["test_pairs"]
+    assert result.values["audit_reward"]["n_pairs"] == world["test_pairs"]
+    names = [table.name for table in result.tables]
+    assert "probes" in names
+    assert names.count("account") == 1  # the pool's
+
+
 def test_builtin_world_with_a_blind_reward_raises_no_alarm_for_length() -> None:
     assert codes(karat.check(reward="builtin:random"))["RM202"] != "problem"
 
