@@ -1,6 +1,7 @@
 """Which of three real sets trains the better reward, and what repair of planted flips is worth.
 
     python benchmarks/audit_compare.py sets      hh, ukp and pandalm at equal size, mixtures, learning curves
+    python benchmarks/audit_compare.py sizes     hh and pandalm on the first six layers of the default model, and on all
     python benchmarks/audit_compare.py repair    hh and ukp (a part) with 0 and 25 % of labels turned by lot
 
 Vectors come from the cache (python benchmarks/audit_sets.py computes them). In `repair` the labels as they came are the
@@ -29,6 +30,7 @@ from karat.rewards.vectors import pair_vectors
 
 SETS = ("hh", "ukp", "pandalm")
 ALL_PAIRS = 12_000
+SIZED, SHORT = ("hh", "pandalm"), 6
 RATES, STEPS = (0.0, 0.25), (("drop", "flip"), ("soften",))
 
 
@@ -55,6 +57,42 @@ def compare_sets() -> None:
     for table in tables:
         rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         write_results(f"audit_{table.name}", facts if table.name == "compare_ranks" else {}, rows)
+
+
+def compare_sizes() -> None:
+    """Data against size: the smaller backbone is the default model cut after SHORT layers, with its own last norm."""
+    with tempfile.TemporaryDirectory() as folder:
+        short = shortened(Path(folder) / "short")
+        files = [Path(folder) / f"{name}.jsonl" for name in SIZED]
+        for name, file in zip(SIZED, files, strict=True):
+            write_pairs(file, read_set(name))
+        result = karat.audit_data(
+            *map(str, files), backbones=f"{short},default", parts="content", embed_pairs=ALL_PAIRS, progress=told
+        )
+    found = next(each for each in result.findings if each.code == "DA504")
+    facts = {
+        "verdict": found.verdict, "effect": found.effect, "low": found.low, "high": found.high, "says": found.action,
+        "couple": found.baseline.replace(short, f"{SHORT} layers"),
+    }  # fmt: skip
+    table = next(table for table in result.tables if table.name == "compare_grid")
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    write_results(
+        "audit_compare_sizes",
+        facts,
+        [{k: v.replace(short, f"{SHORT} layers") if isinstance(v, str) else v for k, v in row.items()} for row in rows],
+    )
+
+
+def shortened(folder: Path) -> str:
+    from transformers import AutoModelForCausalLM
+
+    from karat.rewards.default_model import default_model_path
+    from karat.rewards.model import load_tokenizer
+
+    whole = str(default_model_path())
+    AutoModelForCausalLM.from_pretrained(whole, num_hidden_layers=SHORT).save_pretrained(folder)
+    load_tokenizer(whole).save_pretrained(folder)
+    return str(folder)
 
 
 def told(stage: str, done: int, total: int | None, note: str) -> None:
@@ -101,4 +139,4 @@ def one_repair(diff_PD: np.ndarray, flip_P: np.ndarray, prompt_P: np.ndarray, st
 
 if __name__ == "__main__":
     RESULTS.mkdir(exist_ok=True)
-    {"sets": compare_sets, "repair": measure_repair}[sys.argv[1]]()
+    {"sets": compare_sets, "sizes": compare_sizes, "repair": measure_repair}[sys.argv[1]]()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import karat
 from audit.planted_pairs import planted_rows, spelled  # noqa: F401
 from karat.audit.data import compare_findings
 from karat.audit.data.compare import compare_data, part_material, prompt_key, prompt_names, short_names
@@ -18,6 +21,7 @@ from karat.audit.data.training_sets import PoolOrder, common_size, draw_mix, lad
 from karat.errors import InputError
 from karat.numerics.intervals import Interval
 from karat.types import Finding, PreferencePair, Result
+from rewards.tiny import save_tiny
 
 CONFIG = AuditDataConfig(draws=5, resamples=200)
 
@@ -139,6 +143,28 @@ def test_better_data_on_a_blind_backbone_loses_to_worse_data_on_one_that_sees() 
     size = finding(result, "DA504")
     assert (size.verdict, size.high < 0) == ("ok", True)
     assert size.action == "The larger backbone wins."
+
+
+def test_two_decoders_are_a_grid_with_each_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hidden states of real networks, tiny ones, through the whole audit."""
+    monkeypatch.setenv("KARAT_CACHE", str(tmp_path / "cache"))
+    small, large = (str(save_tiny(tmp_path / name, name, seed=1)) for name in ("llama", "qwen2"))
+    rows = [
+        {"prompt": f"Say number {number}.", better: "yes " * (2 + number % 3), worse: f"no {number % 7}"}
+        for number in range(400)
+        for better, worse in [("rejected", "chosen") if number % 5 == 0 else ("chosen", "rejected")]
+    ]
+    result = karat.audit_data(
+        rows[:200], rows[200:], parts="content", backbones=f"{small},{large}", sizes="16", draws=3, resamples=100
+    )
+    size = finding(result, "DA504")
+    assert size.verdict in ("ok", "unclear")
+    assert math.isfinite(size.effect)
+    assert small in size.baseline
+    assert large in size.baseline
+    grid = next(table for table in result.tables if table.name == "compare_grid")
+    assert [row[1] for row in grid.rows] == [small, small, large, large]
+    assert all(0.6 < row[2] < 0.9 for row in grid.rows)  # four labels of five follow the text
 
 
 @pytest.mark.usefixtures("spelled")
