@@ -1,0 +1,1 @@
+"""Special-casing: inputs that the author of a candidate cannot have seen."""

@@ -1,0 +1,1 @@
+"""How candidates of each kind of task are run and compared, one file a kind."""

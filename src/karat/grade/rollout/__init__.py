@@ -1,0 +1,1 @@
+"""What an agent did to tests, harness, configuration and reward code: transcripts and patches."""

@@ -1,0 +1,1 @@
+"""Evidence of tampering: a table of techniques, and the observers that see them."""

@@ -1,0 +1,1 @@
+"""What runs beside the candidate in a bare interpreter: standard library only, nothing secret."""

@@ -1,0 +1,256 @@
+"""The candidate's process: loads the program, answers calls, and leaves. It holds inputs and baits, never an answer.
+
+Everything here can be read, changed or ended by the candidate; nothing here decides anything. Descriptors: 0 to 2 the
+standard streams, REQUESTS, REPLIES and EVIDENCE. Messages are frames of `wire`:
+to the child   {"call": {...}} one at a time, {"answer": {...}} to its own ask, {"end": true};
+from the child {"ready": true} or {"load": {...}} once, {"reply": {...}} to each call, {"ask": {...}};
+evidence       {"event": [name, detail, line]}, {"seal": [[name, detail], ...]}, {"bye": seconds by its own clock}.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import os
+import sys
+import time
+import types
+from typing import Any
+
+from karat.sandbox.inside import audit, wire
+
+REQUESTS, REPLIES, EVIDENCE = 3, 4, 5
+SOURCE_NAME = "<candidate>"
+MESSAGE_LENGTH = 300
+
+
+def serve(job: dict[str, Any]) -> None:
+    """Run one program to its end. Returns when the trusted side says so or the script is over."""
+    started = time.perf_counter()
+    watch = audit.Watch(EVIDENCE, SOURCE_NAME) if job["watch"] else None
+    objects: dict[int, Any] = {}
+    if job["kind"] == "script":
+        run_script(job, watch)
+    else:
+        namespace = load(job, watch, objects)
+        if namespace is not None:
+            wire.write_frame(REPLIES, wire.dump({"ready": True}))
+            answer_calls(namespace, objects, job["baits"])
+    if watch is not None:
+        watch.farewell(time.perf_counter() - started)
+
+
+def new_module(name: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__dict__["__builtins__"] = builtins
+    sys.modules[name] = module
+    return module
+
+
+def source_of(job: dict[str, Any]) -> bytes | str:
+    source: bytes | str = wire.decode(job["source"])
+    return source
+
+
+def load(job: dict[str, Any], watch: audit.Watch | None, objects: dict[int, Any]) -> dict[str, Any] | None:
+    """Execute the source as a module; None, with the reason sent, where that fails."""
+    module = new_module("solution")
+    for name in job["asks"]:
+        module.__dict__[name] = Asker(name, objects)
+    try:
+        code = compile(source_of(job), SOURCE_NAME, "exec", dont_inherit=True)
+        if watch is not None:
+            watch.start()
+        call_with_baits(exec, (code, module.__dict__), {}, job["baits"])
+    except BaseException as error:
+        wire.write_frame(REPLIES, wire.dump({"load": describe_error(error)}))
+        return None
+    return module.__dict__
+
+
+def run_script(job: dict[str, Any], watch: audit.Watch | None) -> None:
+    module = new_module("__main__")
+    try:
+        code = compile(source_of(job), SOURCE_NAME, "exec", dont_inherit=True)
+    except BaseException as error:
+        wire.write_frame(REPLIES, wire.dump({"load": describe_error(error)}))
+        return
+    wire.write_frame(REPLIES, wire.dump({"ready": True}))
+    if watch is not None:
+        watch.start()
+    reply: dict[str, Any] = {"status": "value", "value": None}
+    try:
+        call_with_baits(exec, (code, module.__dict__), {}, job["baits"])
+    except SystemExit as error:
+        reply = {"status": "raised", "type_name": "SystemExit", "message": str(error.code), "line": line_of(error)}
+    except BaseException as error:
+        reply = describe_error(error)
+    flush()
+    wire.write_frame(REPLIES, wire.dump({"reply": reply}))
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # the candidate may have replaced or closed it
+            stream.flush()
+
+
+# -------------------------------------------------------------------------------------------------------------- calls
+def answer_calls(namespace: dict[str, Any], objects: dict[int, Any], baits: list[list[str]]) -> None:
+    while True:
+        message = wire.load(wire.read_frame(REQUESTS))
+        if "call" not in message:
+            return
+        reply = answer_call(message["call"], namespace, objects, baits)
+        flush()
+        wire.write_frame(REPLIES, wire.dump({"reply": reply}))
+
+
+def answer_call(
+    call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, Any], baits: list[list[str]]
+) -> dict[str, Any]:
+    try:
+        args = [from_refs(wire.decode(arg), objects) for arg in call["args"]]
+        kwargs = {name: from_refs(wire.decode(value), objects) for name, value in call["kwargs"].items()}
+        function = resolve(call, namespace, objects)
+        value = call_with_baits(function, args, kwargs, baits)
+        return encode_result(value, call, objects)
+    except BaseException as error:
+        return describe_error(error)
+
+
+def resolve(call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, Any]) -> Any:
+    """What a call names: a dotted path in the module, or a method of a kept object."""
+    parts = call["target"].split(".")
+    if call["handle"] is not None:
+        found = objects[call["handle"]]
+    else:
+        if parts[0] not in namespace:
+            raise NameError(f"name {parts[0]!r} is not defined")
+        found = namespace[parts.pop(0)]
+    for part in parts:
+        if isinstance(found, type):
+            found = found()
+        found = getattr(found, part)
+    return found
+
+
+def encode_result(value: Any, call: dict[str, Any], objects: dict[int, Any]) -> dict[str, Any]:
+    encoder = wire.Encoder(call["materialise"])
+    type_name = type(value).__qualname__[:200]
+    try:
+        return {"status": "value", "value": encoder.encode(value), "type_name": type_name, "notes": encoder.notes}
+    except (wire.NotPlainError, RecursionError) as error:
+        if call["keep"]:
+            objects[len(objects)] = value
+            return {"status": "handle", "value": {"h": [len(objects) - 1, type_name]}, "type_name": type_name}
+        reason = str(error) if isinstance(error, wire.NotPlainError) else "nested too deeply"
+        return {"status": "not plain", "type_name": type_name, "message": reason, "notes": encoder.notes}
+
+
+def from_refs(value: Any, objects: dict[int, Any]) -> Any:
+    """A decoded argument with its handles replaced by the objects that they stand for (top level and list items)."""
+    if isinstance(value, wire.Ref):
+        return objects[value.number]
+    if type(value) in (list, tuple):
+        return type(value)(from_refs(item, objects) for item in value)
+    return value
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    try:
+        message = str(error)
+    except BaseException:
+        message = "(its message cannot be read)"
+    kind = type(error)
+    return {
+        "status": "raised",
+        "type_name": kind.__qualname__[:200],
+        "message": str(message)[:MESSAGE_LENGTH],
+        "line": line_of(error),
+        "notes": [] if kind.__module__ == "builtins" else [f"class of {kind.__module__}"[:200]],
+    }
+
+
+def line_of(error: BaseException) -> int | None:
+    """Last line of the candidate's source on the way of an exception."""
+    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == SOURCE_NAME:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line if type(line) is int else None
+
+
+# --------------------------------------------------------------------------------------------------------------- asks
+class Asker:
+    """A name of trusted test code that is answered from outside: calls the candidate in its own sandbox."""
+
+    def __init__(self, target: str, objects: dict[int, Any], handle: int | None = None) -> None:
+        self._target, self._objects, self._handle = target, objects, handle
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        encoder = wire.Encoder()
+        call = {
+            "target": self._target,
+            "handle": self._handle,
+            "args": [encoder.encode(to_ref(arg)) if not isinstance(arg, Remote) else to_ref(arg) for arg in args],
+            "kwargs": {name: encoder.encode(value) for name, value in kwargs.items()},
+        }
+        wire.write_frame(REPLIES, wire.dump({"ask": call}))
+        answer = wire.load(wire.read_frame(REQUESTS))["answer"]
+        return self._result(answer)
+
+    def _result(self, answer: dict[str, Any]) -> Any:
+        if answer["status"] == "value":
+            return wire.decode(answer["value"])
+        if answer["status"] == "handle":
+            return Remote(wire.decode(answer["value"]), self._objects)
+        if answer["status"] == "raised":
+            kind = getattr(builtins, answer["type_name"], None)
+            if not (isinstance(kind, type) and issubclass(kind, Exception)) or answer.get("notes"):
+                kind = RemoteError
+            raise kind(answer["message"])
+        raise RemoteError(f"{answer['status']}: {answer['message']}")
+
+
+class RemoteError(Exception):
+    """The candidate gave no value: an exception of its own class, nothing at all, or something that is not plain."""
+
+
+class Remote:
+    """An object that lives in the candidate's sandbox. It has methods, and no equality that the candidate decides."""
+
+    def __init__(self, ref: wire.Ref, objects: dict[int, Any]) -> None:
+        self._ref, self._objects = ref, objects
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Asker(name, self._objects, self._ref.number)
+
+
+def to_ref(value: Any) -> Any:
+    return {"h": [value._ref.number, value._ref.type_name]} if isinstance(value, Remote) else value
+
+
+# -------------------------------------------------------------------------------------------------------------- baits
+def call_with_baits(function: Any, args: Any, kwargs: dict[str, Any], baits: list[list[str]]) -> Any:
+    """Call with bait in the calling frame: whoever walks the stack for answers finds these, and gives himself away."""
+    held = {name: wire_literal(content) for place, name, content in baits if place == "frame"}
+    expected = held.get("expected")
+    expected_output = held.get("expected_output", expected)
+    test_cases = held.get("test_cases")
+    answers = held.get("answers", test_cases)
+    result = function(*args, **kwargs)
+    del expected, expected_output, test_cases, answers
+    return result
+
+
+def wire_literal(content: str) -> Any:
+    return wire.decode(wire.load(content.encode()))
+
+
+def leave(status: int) -> None:
+    os._exit(status)

@@ -1,0 +1,348 @@
+"""Length-prefixed frames of JSON that carry plain values, both ways. Used by the trusted side and inside the sandbox.
+
+The encoder turns a value into data of plain types. An instance of a subclass crosses as the data of its base, with a
+note: rebuilt, it is the base type, so no method of a candidate ever takes part in a comparison. The decoder accepts
+nothing but this format, bounded in size, depth and digits. There is no pickle, no class lookup and no `eval`.
+
+Format: None, bool, str, int below 2**53 and finite float are themselves in JSON; a list is a JSON array; all else is
+`{"tag": data}` with one key: t tuple, s set, z frozenset, d dict as pairs, b bytes as base64, i large int in
+hexadecimal, f float that JSON lacks, c complex, r range, q deque, D Decimal, F Fraction, T datetime types, h handle,
+x not plain (its type's name).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import struct
+from typing import Any
+
+LENGTH = struct.Struct("!I")
+MAX_DEPTH = 100
+MAX_ITEMS = 1_000_000
+MAX_DIGIT_BITS = 400_000
+SAFE_INT = 1 << 53
+
+
+class WireError(ValueError):
+    """A frame or a value that is not of the format, too deep or too large."""
+
+
+class NotPlainError(Exception):
+    """A value that has no plain data: its type's name is the message."""
+
+
+class PeerGoneError(Exception):
+    """The other side closed the channel."""
+
+
+# ------------------------------------------------------------------------------------------------------------ frames
+def write_frame(fd: int, payload: bytes) -> None:
+    data = memoryview(LENGTH.pack(len(payload)) + payload)
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def read_exactly(fd: int, size: int) -> bytes:
+    parts = []
+    while size:
+        part = os.read(fd, min(size, 1 << 20))
+        if not part:
+            raise PeerGoneError("channel closed")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def read_frame(fd: int, limit: int = 1 << 30) -> bytes:
+    (size,) = LENGTH.unpack(read_exactly(fd, LENGTH.size))
+    if size > limit:
+        raise WireError(f"a frame of {size} bytes; at most {limit} are accepted")
+    return read_exactly(fd, size)
+
+
+def dump(message: Any) -> bytes:
+    """JSON of a message whose values are already encoded."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise WireError(f"{name} is not a value of the format")
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        raise WireError("an object names a key twice")
+    return built
+
+
+def load(payload: bytes) -> Any:
+    """The message of one frame.
+
+    Raises: WireError: not JSON of this format (NaN, duplicate keys, too deep, too many digits).
+    """
+    try:
+        return json.loads(payload, parse_constant=_refuse_constant, object_pairs_hook=_pairs)
+    except WireError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"not a message: {error or type(error).__name__}"[:200]) from None
+
+
+# ------------------------------------------------------------------------------------------------------------ encode
+class Encoder:
+    """Encodes values of one message; `notes` collects what was remarked."""
+
+    def __init__(self, materialise: int = 0) -> None:
+        self.notes: list[str] = []
+        self.items = 0
+        self.materialise = materialise
+
+    def note(self, text: str) -> None:
+        if text not in self.notes and len(self.notes) < 20:
+            self.notes.append(text)
+
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        kind = type(value)
+        if value is None or kind is bool or kind is str:
+            return value
+        if kind is int:
+            if -SAFE_INT < value < SAFE_INT:
+                return value
+            if value.bit_length() > MAX_DIGIT_BITS:
+                raise NotPlainError(f"int of {value.bit_length()} bits (at most {MAX_DIGIT_BITS})")
+            return {"i": hex(value)}
+        if kind is float:
+            return value if math.isfinite(value) else {"f": repr(value)}
+        if depth >= MAX_DEPTH:
+            raise NotPlainError(f"{kind.__name__} nested deeper than {MAX_DEPTH} (or inside itself)")
+        if kind is list:
+            self.count(len(value))
+            return [self.encode(item, depth + 1) for item in value]
+        tag = SEQUENCES.get(kind)
+        if tag is not None:
+            self.count(len(value))
+            return {tag: [self.encode(item, depth + 1) for item in value]}
+        if kind is dict:
+            self.count(len(value))
+            return {"d": [[self.encode(k, depth + 1), self.encode(v, depth + 1)] for k, v in value.items()]}
+        if kind is bytes:
+            return {"b": base64.b64encode(value).decode("ascii")}
+        return self.encode_other(value, kind, depth)
+
+    def count(self, more: int) -> None:
+        self.items += more
+        if self.items > MAX_ITEMS:
+            raise NotPlainError(f"more than {MAX_ITEMS:,} items")
+
+    def encode_other(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is complex:
+            return {"c": [repr(value.real), repr(value.imag)]}
+        if kind is range:
+            return {"r": [self.encode(part) for part in (value.start, value.stop, value.step)]}
+        if kind is bytearray:
+            self.note("bytearray as bytes")
+            return {"b": base64.b64encode(value).decode("ascii")}
+        home, name = kind.__module__, kind.__qualname__
+        if home == "collections" and name == "deque":
+            self.count(len(value))
+            return {"q": [self.encode(item, depth + 1) for item in value]}
+        if home == "decimal" and name == "Decimal":
+            return {"D": str(value)}
+        if home == "fractions" and name == "Fraction":
+            return {"F": [self.encode(value.numerator), self.encode(value.denominator)]}
+        if home == "datetime" and name in ("date", "datetime", "time") and getattr(value, "tzinfo", None) is None:
+            return {"T": [name, value.isoformat()]}
+        if home == "datetime" and name == "timedelta":
+            return {"T": [name, [value.days, value.seconds, value.microseconds]]}
+        if home.split(".")[0] == "numpy":
+            return self.encode_array(value, kind, depth)
+        return self.encode_subclass(value, kind, depth)
+
+    def encode_array(self, value: Any, kind: type, depth: int) -> Any:
+        """NumPy arrays and scalars as lists and numbers; object arrays item by item."""
+        self.note(f"array: numpy.{kind.__qualname__}")
+        if hasattr(value, "size"):
+            self.count(int(value.size))
+        return self.encode(value.tolist(), depth + 1)
+
+    def encode_subclass(self, value: Any, kind: type, depth: int) -> Any:
+        for base in BASES:
+            if issubclass(kind, base):
+                self.note(f"subclass of {base.__name__}: {kind.__qualname__}"[:200])
+                changed = [
+                    name
+                    for name in HOSTILE
+                    if name in {n for k in kind.__mro__[: kind.__mro__.index(base)] for n in vars(k)}
+                ]
+                if changed and kind.__module__ not in ("collections", "enum", "typing"):
+                    self.note(f"overrides {', '.join(changed)}")
+                return self.encode(as_base(value, base), depth + 1)
+        if self.materialise and hasattr(value, "__next__"):
+            self.note(f"iterator: {kind.__qualname__}"[:200])
+            items: list[Any] = []
+            for item in value:
+                items.append(item)
+                if len(items) >= self.materialise:
+                    break
+            return self.encode(items, depth + 1)
+        changed = [name for name in HOSTILE if name in vars(kind)]
+        if changed:
+            self.note(f"overrides {', '.join(changed)}")
+        raise NotPlainError(f"{kind.__module__}.{kind.__qualname__}"[:200])
+
+
+SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z"}
+BASES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)
+HOSTILE = (
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__gt__",
+    "__le__",
+    "__ge__",
+    "__hash__",
+    "__bool__",
+    "__len__",
+    "__instancecheck__",
+)
+
+
+def as_base(value: Any, base: Any) -> Any:
+    """The data of a subclass instance, read with the base's own methods."""
+    if base is int:
+        return int.__add__(value, 0)
+    if base is float:
+        return float.__add__(value, 0.0) if value == value else float("nan")
+    if base is complex:
+        return complex.__add__(value, 0)
+    if base is str:
+        return str.__add__("", str.__getitem__(value, slice(None)))
+    if base is bytes:
+        return bytes.__getitem__(value, slice(None)) + b""
+    if base is dict:
+        return dict(dict.items(value))
+    return base(base.__iter__(value))
+
+
+# ------------------------------------------------------------------------------------------------------------ decode
+def decode(data: Any, depth: int = 0) -> Any:
+    """The plain value of decoded JSON.
+
+    Raises: WireError: not of the format.
+    """
+    if data is None or isinstance(data, (bool, str)):
+        return data
+    if isinstance(data, int):
+        if not -SAFE_INT <= data <= SAFE_INT:
+            raise WireError("a large int must be in hexadecimal")
+        return data
+    if isinstance(data, float):
+        return data
+    if depth > 2 * MAX_DEPTH:
+        raise WireError(f"nested deeper than {2 * MAX_DEPTH}")
+    if isinstance(data, list):
+        return [decode(item, depth + 1) for item in data]
+    if isinstance(data, dict) and len(data) == 1:
+        ((tag, inner),) = data.items()
+        reader = READERS.get(tag)
+        if reader is not None:
+            try:
+                return reader(inner, depth + 1)
+            except WireError:
+                raise
+            except Exception as error:
+                raise WireError(f"tag {tag!r}: {type(error).__name__}: {error}"[:200]) from None
+    raise WireError("an object that is no tagged value")
+
+
+def _items(data: Any, depth: int) -> list[Any]:
+    if not isinstance(data, list):
+        raise WireError("a tag without its list")
+    return [decode(item, depth) for item in data]
+
+
+def _text(data: Any) -> str:
+    if not isinstance(data, str):
+        raise WireError("a tag without its text")
+    return data
+
+
+def _int(data: Any, depth: int) -> int:
+    if len(_text(data)) > MAX_DIGIT_BITS // 4 + 4:
+        raise WireError("an int with too many digits")
+    return int(data, 16)
+
+
+def _float(data: Any, depth: int) -> float:
+    if data not in ("nan", "inf", "-inf"):
+        raise WireError(f"no such float: {data!r}"[:80])
+    return float(data)
+
+
+def _decimal(data: Any, depth: int) -> Any:
+    from decimal import Decimal
+
+    if len(_text(data)) > 10_000:
+        raise WireError("a Decimal with too many digits")
+    return Decimal(data)
+
+
+def _fraction(data: Any, depth: int) -> Any:
+    from fractions import Fraction
+
+    top, bottom = _items(data, depth)
+    return Fraction(top, bottom)
+
+
+def _deque(data: Any, depth: int) -> Any:
+    from collections import deque
+
+    return deque(_items(data, depth))
+
+
+def _time(data: Any, depth: int) -> Any:
+    import datetime
+
+    name, value = data
+    if name == "timedelta":
+        days, seconds, microseconds = _items(value, depth)
+        return datetime.timedelta(days, seconds, microseconds)
+    kind: Any = {"date": datetime.date, "datetime": datetime.datetime, "time": datetime.time}[name]
+    return kind.fromisoformat(_text(value))
+
+
+def _handle(data: Any, depth: int) -> Any:
+    if not isinstance(data, list) or len(data) != 2 or type(data[0]) is not int:
+        raise WireError("a handle is [number, type name]")
+    return Ref(data[0], _text(data[1]))
+
+
+class Ref:
+    """A handle on the wire; each side turns it into what it stands for."""
+
+    __slots__ = ("number", "type_name")
+
+    def __init__(self, number: int, type_name: str = "") -> None:
+        self.number, self.type_name = number, type_name
+
+
+READERS = {
+    "t": lambda data, depth: tuple(_items(data, depth)),
+    "s": lambda data, depth: set(_items(data, depth)),
+    "z": lambda data, depth: frozenset(_items(data, depth)),
+    "d": lambda data, depth: {decode(key, depth): decode(value, depth) for key, value in data},
+    "b": lambda data, depth: base64.b64decode(_text(data), validate=True),
+    "i": _int,
+    "f": _float,
+    "c": lambda data, depth: complex(float(data[0]), float(data[1])),
+    "r": lambda data, depth: range(*_items(data, depth)),
+    "q": _deque,
+    "D": _decimal,
+    "F": _fraction,
+    "T": _time,
+    "h": _handle,
+}
