@@ -12,8 +12,9 @@ import hmac
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from karat.errors import DataError, InputError
 from karat.grade.seal import canonical
@@ -48,28 +49,19 @@ def link(previous: str, record: Mapping[str, Any], key: bytes) -> str:
 class VerdictLog:
     """Appends records to a log file; each is flushed, so that a killed run leaves whole lines but for the last."""
 
-    def __init__(self, path: Path, key: bytes = b"") -> None:
+    def __init__(self, path: Path, key: bytes = b"", *, after: int = 0) -> None:
+        """Start a new log, or go on behind the first `after` records of the one that is there."""
         self.path, self.key = path, key
         self.number, self.head = 0, ORIGIN
-        self._stream: IO[str] | None = None
-
-    def open(self, *, after: int | None = None) -> None:
-        """Start a new log; `after`: go on behind that many records, dropping what follows them."""
-        if after is None:
-            self._stream = self.path.open("w", encoding="utf-8")
-            return
         kept = []
-        for line in read_log(self.path, self.key):
-            if line.number >= after:
-                break
+        for line in islice(read_log(path, key), after) if after else ():
             kept.append(line.text)
             self.number, self.head = line.number + 1, line.hash
-        self._stream = self.path.open("w", encoding="utf-8")
+        self._stream = path.open("w", encoding="utf-8")
         self._stream.writelines(kept)
 
     def append(self, record: Mapping[str, Any]) -> str:
         """Write one record; returns its hash."""
-        assert self._stream is not None, "open() comes first"
         digest = link(self.head, record, self.key)
         row = {"number": self.number, "previous": self.head, "record": record, "hash": digest}
         self._stream.write(json.dumps(row, ensure_ascii=True) + "\n")
@@ -78,8 +70,7 @@ class VerdictLog:
         return digest
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        self._stream.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,8 @@ class TestResult:
     verdict: TestVerdict
     reason: str = ""
     hidden: bool = False
+    generated: bool = False
+    """Made by karat from a reference: evidence of special-casing, not part of the task's verdict."""
     wall_s: float = NAN
     trust: Literal["outside", "shared"] = "outside"
     """shared: the assertion had to run in the candidate's process (isolated mode), so a pass could be forged."""

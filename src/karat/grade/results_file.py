@@ -1,0 +1,121 @@
+"""The results file and its log, written as verdicts come; a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from karat import __version__
+from karat.errors import DataError, InputError
+from karat.grade.config import GradeConfig
+from karat.grade.log import VerdictLog, read_log
+from karat.grade.rows import graded_of, row_of
+from karat.grade.seal import Seal, canonical
+from karat.grade.types import Candidate, Graded
+
+NOT_IN_REQUEST = ("overwrite", "workers", "key_file", "report")
+"""Options that change no verdict: a resumed run may set them anew."""
+
+
+def request_of(config: GradeConfig, seal: Seal, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """What a run was asked: a resumed run must ask the same."""
+    digest = hashlib.sha256()
+    for candidate in candidates:
+        digest.update(f"{candidate.task_id}\0{candidate.candidate_id}\0{hash_code(candidate.code)}\n".encode())
+    options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_REQUEST}
+    return {"kind": "start", "karat": __version__, "options": options, **asdict(seal), "candidates": digest.hexdigest()}
+
+
+def hash_code(code: str | bytes) -> str:
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass") if isinstance(code, str) else code).hexdigest()
+
+
+def hash_row(row: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(row)).hexdigest()
+
+
+def log_path(out: Path) -> Path:
+    """The log beside a results file."""
+    return out.with_name(out.name + ".log")
+
+
+def sound_records(path: Path, key: bytes) -> list[dict[str, Any]]:
+    """Records of a log up to where it was cut off or changed."""
+    records: list[dict[str, Any]] = []
+    try:
+        for line in read_log(path, key):
+            records.append(dict(line.record))
+    except DataError:  # what follows is not to be trusted; what came before is
+        pass
+    return records
+
+
+class ResultsWriter:
+    """Writes OUT and OUT.log under names of their own (OUT.part) until the run is over.
+
+    Attributes:
+        done: results of an unfinished run of the same request, which need not be graded again.
+    """
+
+    def __init__(self, out: Path, request: dict[str, Any], key: bytes, *, overwrite: bool = False) -> None:
+        """Raises: InputError: the results are there already, or an unfinished run asked something else."""
+        self.out, self.request, self.key = out, request, key
+        self.part = out.with_name(out.name + ".part")
+        if out.exists() and not overwrite:
+            raise InputError(f"{out} is there already. Name another --out, or give --overwrite.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self.done = [] if overwrite else self._unfinished()
+        self.log = VerdictLog(log_path(self.part), key, after=len(self.done) + 1 if self.done else 0)
+        kept = self.part.read_text(encoding="utf-8").splitlines(keepends=True)[: len(self.done)] if self.done else []
+        self.stream = self.part.open("w", encoding="utf-8")
+        self.stream.writelines(kept)
+        if not self.done:
+            self.log.append(request)
+
+    def _unfinished(self) -> list[Graded]:
+        if not self.part.exists() or not log_path(self.part).exists():
+            return []
+        records = sound_records(log_path(self.part), self.key)
+        if not records:
+            return []
+        if records[0] != self.request:
+            names = sorted(name for name in self.request if records[0].get(name) != self.request[name])
+            raise InputError(
+                f"{self.part} is of an unfinished run that was asked something else ({', '.join(names)}). "
+                "Give the same inputs and options, or --overwrite."
+            )
+        done = []
+        with self.part.open(encoding="utf-8") as stream:
+            for record, text in zip(records[1:], stream, strict=False):
+                try:
+                    row = json.loads(text)
+                except ValueError:
+                    break
+                if hash_row(row) != record.get("row"):
+                    break
+                done.append(graded_of(row))
+        return done
+
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        return self.out, log_path(self.out)
+
+    def add(self, graded: Graded) -> None:
+        row = row_of(graded)
+        self.stream.write(json.dumps(row, ensure_ascii=True) + "\n")
+        self.stream.flush()
+        self.log.append({"kind": "verdict", "task_id": graded.task_id, "verdict": graded.verdict, "row": hash_row(row)})
+
+    def finish(self, changed: Sequence[str]) -> str:
+        """Close both files, move them to their names, and return the hash that names this run."""
+        head = self.log.append({"kind": "end", "changed": list(changed)})
+        self.stream.close()
+        self.log.close()
+        os.replace(log_path(self.part), log_path(self.out))
+        os.replace(self.part, self.out)
+        return head

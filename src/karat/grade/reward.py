@@ -1,0 +1,245 @@
+"""Grading as a reward: for karat's verbs, for TRL (called by keyword), for verl (`compute_score`); batched, async."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from karat.errors import InputError
+from karat.grade.config import GradeConfig
+from karat.grade.extract import Extract, code_of
+from karat.grade.grader import Grader
+from karat.grade.readers import read_tasks
+from karat.grade.types import Candidate, Evaluation, Graded, Task, TestResult
+from karat.grade.verdict import judge_tests
+from karat.options import option, require_ranges
+from karat.rewards.groups import Group, last_text
+from karat.rewards.kinds import plain_text
+from karat.types import NAN, Message, Score
+
+OnTamper = Literal["zero", "penalty", "drop", "flag"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardConfig:
+    """How verdicts become scores."""
+
+    on_tamper: OnTamper = option(
+        "zero",
+        "Score of a tampered rollout. zero: 0; penalty: minus --penalty; drop: missing; flag: what its tests say.",
+    )
+    penalty: float = option(1.0, "Points below 0 for a tampered rollout under on_tamper=penalty.")
+    partial: bool = option(False, "Score the share of tests passed instead of 1 for all and 0 otherwise.")
+    extract: Extract = option("auto", "Where the program stands in an answer.")
+    events: str = option("", "File to which tamper events are appended as JSON lines, for karat watch; empty: none.")
+
+    def __post_init__(self) -> None:
+        require_ranges(self, [("penalty", self.penalty >= 0, "at least 0")])
+
+
+class GradeReward:
+    """A reward that runs the code of a response on its task's tests.
+
+    1 for a pass, 0 for a fail or a time-out (or the share of tests passed); missing, never 0, where nothing could be
+    judged: faults of the sandbox, unknown or invalid tasks. A tampered rollout scores what the policy says.
+    """
+
+    head_names = ("grade",)
+
+    def __init__(
+        self,
+        tasks: Any,
+        *,
+        config: GradeConfig | None = None,
+        reward: RewardConfig | None = None,
+        **options: Any,
+    ) -> None:
+        """
+        Args:
+            tasks: a file or rows that `read_tasks` takes, or Task records.
+            config, reward: options; `options` override single fields of either by name.
+        Raises: InputError: unusable tasks or options.
+        """
+        names = RewardConfig.__dataclass_fields__
+        self.reward = replace(reward or RewardConfig(), **{k: v for k, v in options.items() if k in names})
+        self.config = replace(config or GradeConfig(), **{k: v for k, v in options.items() if k not in names})
+        self.tasks = tasks_of(tasks, self.config)
+        self.by_prompt = {task.prompt: task.task_id for task in self.tasks if task.prompt}
+        self.grader = Grader(self.tasks, self.config)
+        self.name = self.__name__ = "grade"
+        self.last: tuple[Graded, ...] = ()
+        """Results of the last call, for inspection."""
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self.grader.close()
+
+    # ---------------------------------------------------------------------------------------------------- karat, TRL
+    def score(self, groups: Sequence[Group]) -> list[list[Score]]:
+        """Scores of groups, as karat's verbs ask: the task is found by the prompt's text."""
+        answers = [
+            (self.task_id_of(plain_text(group.prompt)), last_text(response))
+            for group in groups
+            for response in group.responses
+        ]
+        scores = iter(self.score_answers(answers))
+        return [[next(scores) for _ in group.responses] for group in groups]
+
+    def __call__(
+        self,
+        prompts: Sequence[Any] | None = None,
+        completions: Sequence[Any] = (),
+        task_id: Sequence[str] | None = None,
+        trainer_state: Any = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """As TRL calls reward functions, by keyword. A dataset column `task_id` names the task, else the prompt does.
+
+        Returns: one number for each completion; None where the score is missing.
+        """
+        texts = [answer_text(completion) for completion in completions]
+        if task_id is None:
+            if prompts is None:
+                raise InputError("neither prompts nor task_id were given: the task of a completion cannot be found.")
+            task_id = [self.task_id_of(answer_text(prompt)) for prompt in prompts]
+        step = getattr(trainer_state, "global_step", None)
+        scores = self.score_answers(list(zip(task_id, texts, strict=True)), step=step)
+        if log_extra is not None:
+            log_extra("verdict", [graded.verdict for graded in self.last])
+            log_extra("tamper", [", ".join(sorted({a.technique for a in graded.tamper})) for graded in self.last])
+        if log_metric is not None and self.last:
+            for name, share in self.shares().items():
+                log_metric(f"grade/{name}", share)
+        return [None if score.is_missing else score.value for score in scores]
+
+    def shares(self) -> dict[str, float]:
+        """Shares of the last call by verdict, always the same names."""
+        count = Counter(graded.verdict for graded in self.last)
+        return {
+            "passed": count["pass"] / len(self.last),
+            "tampered": count["tampered"] / len(self.last),
+            "missing": (count["error"] + count["invalid task"]) / len(self.last),
+        }
+
+    # ----------------------------------------------------------------------------------------------------------- verl
+    def compute_score(
+        self,
+        data_source: str = "",
+        solution_str: str = "",
+        ground_truth: Any = None,
+        extra_info: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """As verl calls: `ground_truth` is the task_id, or extra_info["task_id"] is.
+
+        verl takes no missing score: it gets 0 with `missing` 1, so that a filter or a mask can leave it out.
+        """
+        named = (extra_info or {}).get("task_id", ground_truth)
+        score = self.score_answers([(str(named), solution_str)])[0]
+        (graded,) = self.last[-1:]
+        return {
+            "score": 0.0 if score.is_missing else score.value,
+            "missing": float(score.is_missing),
+            "tampered": float(graded.verdict == "tampered"),
+            "verdict": graded.verdict,
+        }
+
+    # ------------------------------------------------------------------------------------------------------- the work
+    def score_answers(self, answers: Sequence[tuple[str, str]], *, step: int | None = None) -> list[Score]:
+        """Scores of (task_id, answer) pairs, graded side by side."""
+        candidates = [
+            Candidate(task_id=task_id, candidate_id=str(index), code=self._code(task_id, answer), step=step)
+            for index, (task_id, answer) in enumerate(answers)
+        ]
+        graded = tuple(self.grader.grade(candidates))
+        with self._lock:
+            self.last = graded
+            self._write_events(graded)
+        return [score_of(result, self.reward) for result in graded]
+
+    async def score_async(self, answers: Sequence[tuple[str, str]], *, step: int | None = None) -> list[Score]:
+        """The same without blocking the event loop."""
+        return await asyncio.to_thread(self.score_answers, answers, step=step)
+
+    def _code(self, task_id: str, answer: str) -> str:
+        task = self.grader.tasks.get(task_id)
+        return code_of(answer, how=self.reward.extract, prompt=task.prompt if task else "")
+
+    def task_id_of(self, prompt: str) -> str:
+        """The task whose prompt this is; the empty id, which grades as missing, where there is none."""
+        found = self.by_prompt.get(prompt)
+        if found is None:
+            found = next((task_id for text, task_id in self.by_prompt.items() if text in prompt), "")
+        return found
+
+    def _write_events(self, graded: Sequence[Graded]) -> None:
+        if not self.reward.events:
+            return
+        with Path(self.reward.events).open("a", encoding="utf-8") as stream:
+            for result in graded:
+                for attempt in result.tamper:
+                    event = {
+                        "step": result.step,
+                        "task_id": result.task_id,
+                        "candidate_id": result.candidate_id,
+                        "verdict": result.verdict,
+                        "technique": attempt.technique,
+                        "family": attempt.family,
+                        "line": attempt.line,
+                        "confidence": attempt.confidence,
+                    }
+                    stream.write(json.dumps(event, ensure_ascii=True) + "\n")
+
+
+def tasks_of(tasks: Any, config: GradeConfig) -> tuple[Task, ...]:
+    """Task records of what names them.
+
+    Raises: InputError: none could be read.
+    """
+    if isinstance(tasks, list | tuple) and tasks and all(isinstance(task, Task) for task in tasks):
+        return tuple(tasks)
+    records, account = read_tasks(tasks, format=config.tasks_format)
+    if not records:
+        raise InputError(f"{account.source}: no task could be read.")
+    return records
+
+
+def answer_text(answer: Any) -> str:
+    """The text of a TRL prompt or completion: a string, or the last message of a conversation."""
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, Sequence) and answer:
+        last = answer[-1]
+        content = last.content if isinstance(last, Message) else last["content"]
+        return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    return ""
+
+
+def score_of(graded: Graded, config: RewardConfig) -> Score:
+    """The score of a verdict under a policy."""
+    verdict = graded.verdict
+    if verdict == "tampered":
+        if config.on_tamper == "drop":
+            return Score(NAN, missing=f"tampered: {graded.reason}")
+        if config.on_tamper != "flag":
+            return Score(-config.penalty if config.on_tamper == "penalty" else 0.0)
+        verdict = judge_tests(Evaluation(tests=task_tests(graded), runs=())).verdict
+    if verdict in ("error", "invalid task"):
+        return Score(NAN, missing=f"{verdict}: {graded.reason}")
+    if config.partial:
+        tests = task_tests(graded)
+        return Score(sum(test.verdict == "pass" for test in tests) / len(tests))
+    return Score(1.0 if verdict == "pass" else 0.0)
+
+
+def task_tests(graded: Graded) -> tuple[TestResult, ...]:
+    """The task's own tests: generated ones are evidence, not part of the score."""
+    return tuple(test for test in graded.tests if not test.generated)

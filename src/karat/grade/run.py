@@ -1,0 +1,110 @@
+"""`karat grade`: tasks and candidates in, one verdict each out, with a sealed log beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from karat import __version__
+from karat.data.account import account_table
+from karat.errors import DataError
+from karat.grade.config import GradeConfig
+from karat.grade.findings import Tally, lead_of, run_findings, run_tables, run_values, seal_finding
+from karat.grade.grader import Grader
+from karat.grade.hardcoding import gap_findings
+from karat.grade.log import read_key
+from karat.grade.readers import read_candidates, read_tasks
+from karat.grade.results_file import ResultsWriter, request_of
+from karat.grade.seal import changes, take_seal
+from karat.grade.types import Candidate, Graded, Task
+from karat.types import Account, Result, Table
+
+Progress = Callable[..., None]
+
+
+def grade(
+    tasks: Any,
+    candidates: Any,
+    *,
+    out: str | Path | None = None,
+    config: GradeConfig | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Result:
+    """Grade candidates on tasks.
+
+    Args:
+        tasks: a file or rows in any format that is read (`karat.grade.readers.read_tasks`), or Task records.
+        candidates: a file or rows, or Candidate records.
+        out: results file, one JSON line a candidate; beside it OUT.log, the sealed log. None: no files.
+        config: options; `options` override single fields by name.
+        progress: called as progress(stage, done, total, note).
+    Returns: findings GR111 onwards; tables of verdicts, attempts, attempts over steps; values n_pass, pass_rate, ...
+    Raises: InputError and its kin for input that cannot be used; a run that was killed is resumed by the same call.
+    """
+    config = replace(config or GradeConfig(), **options)
+    key = read_key(config.key_file)
+    task_records, tables = _tasks(tasks, config)
+    candidate_records, more = _candidates(candidates, task_records)
+    tables += more
+    before = take_seal(task_records)
+    request = request_of(config, before, candidate_records)
+    writer = ResultsWriter(Path(out), request, key, overwrite=config.overwrite) if out is not None else None
+    done = writer.done if writer else []
+    tally = Tally()
+    results: list[Graded] = []
+    with Grader(task_records, config) as grader:
+        checked = sum(bool(task.reference) for task in task_records) if config.check_tasks else 0
+        graded = chain(done, grader.grade(candidate_records[len(done) :]))
+        for number, result in enumerate(graded, start=1):
+            tally.add(result)
+            results.append(replace(result, tests=tuple(replace(test, reason="") for test in result.tests)))
+            if writer and number > len(done):
+                writer.add(result)
+            if progress:
+                progress("grading", number, len(candidate_records), f"{sum(tally.condemned)} tampered")
+        backend = grader.backend
+        problems = {task.task_id: grader.task_problem(task) for task in task_records} if config.check_tasks else {}
+    tally.invalid |= {task_id: reason for task_id, reason in problems.items() if reason}
+    changed = changes(before, take_seal(task_records))
+    head = writer.finish(changed) if writer else ""
+    gap, gap_tables, gap_values = gap_findings(results)
+    return Result(
+        "grade",
+        findings=(
+            *run_findings(tally, tasks=len(task_records), checked=checked, watched=config.watch),
+            *gap,
+            seal_finding(changed),
+        ),
+        tables=(*run_tables(tally), *gap_tables, *tables),
+        values={**run_values(tally), **gap_values, "backend": backend, "log_head": head},
+        files=tuple(str(path) for path in writer.paths) if writer else (),
+        provenance={"inputs": asdict(config), "seal": asdict(before), "karat": __version__},
+        lead=lead_of(tally),
+    )
+
+
+def _tasks(tasks: Any, config: GradeConfig) -> tuple[tuple[Task, ...], list[Table]]:
+    if isinstance(tasks, list | tuple) and tasks and all(isinstance(task, Task) for task in tasks):
+        return tuple(tasks), []
+    records, account = read_tasks(tasks, format=config.tasks_format)
+    if not records:
+        raise DataError(f"{account.source}: no task could be read; {_reasons(account)}")
+    return records, [account_table(account)]
+
+
+def _candidates(candidates: Any, tasks: Sequence[Task]) -> tuple[tuple[Candidate, ...], list[Table]]:
+    if isinstance(candidates, list | tuple) and candidates and all(isinstance(c, Candidate) for c in candidates):
+        return tuple(candidates), []
+    records, account = read_candidates(candidates, tasks)
+    if not records:
+        raise DataError(f"{account.source}: no candidate could be read; {_reasons(account)}")
+    return records, [account_table(account)]
+
+
+def _reasons(account: Account) -> str:
+    told = "; ".join(f"{entry.count} rows: {entry.reason}" for entry in account)
+    return told or "it holds no rows."

@@ -1,0 +1,97 @@
+"""`karat grade --verify`: whether results are those that were logged, by a grader that nothing changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from karat.errors import DataError
+from karat.grade.config import GradeConfig
+from karat.grade.log import read_key, read_log
+from karat.grade.readers import read_candidates, read_tasks
+from karat.grade.results_file import hash_row, log_path, request_of, sound_records
+from karat.grade.seal import take_seal
+from karat.types import Finding, Result, Verdict
+
+EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
+    "GR602": (
+        "The results are those that were logged",
+        "Whether the log's chain of hashes is whole, from the seal of the start to that of the end, whether each row "
+        "of the results is the one that was logged, and whether the grader's code, the tasks and the candidates are "
+        "still those of the run.",
+        "ok: all fit. problem: something does not; the witnesses say what.",
+        "Grade again. Without a key the chain shows changes, but not a log that was written anew as a whole: give "
+        "--key-file when grading, and keep the key away from what is graded.",
+    ),
+}
+
+
+def verify(
+    out: str | Path, *, tasks: Any = None, candidates: Any = None, key_file: str = "", tasks_format: str = ""
+) -> Result:
+    """Check a results file against its log, and against tasks and candidates where they are given.
+
+    Returns: finding GR602; its witnesses name each thing that does not fit.
+    Raises: DataError: there is no log.
+    """
+    path = Path(out)
+    faults = list(_faults(path, read_key(key_file), tasks, candidates, tasks_format))
+    verdict: Verdict = "problem" if faults else "ok"
+    finding = Finding(
+        "GR602",
+        EXPLANATIONS["GR602"][0],
+        verdict,
+        n_failed=len(faults),
+        witnesses=tuple(faults[:3]),
+        action="" if verdict == "ok" else EXPLANATIONS["GR602"][3],
+    )
+    return Result("grade --verify", findings=(finding,), values={"n_faults": len(faults), "faults": faults})
+
+
+def _faults(path: Path, key: bytes, tasks: Any, candidates: Any, tasks_format: str) -> Iterator[str]:
+    if not log_path(path).exists():
+        raise DataError(f"{log_path(path)}: there is no such log. Name the results file that karat grade wrote.")
+    lines = sound_records(log_path(path), key)
+    try:
+        for _ in read_log(log_path(path), key):
+            pass
+    except DataError as error:
+        yield str(error)
+    if not lines or lines[0].get("kind") != "start":
+        yield "the log does not begin with the seal of the start"
+        return
+    if lines[-1].get("kind") != "end":
+        yield "the log has no end: the run was cut off, or its last lines were removed"
+    elif lines[-1].get("changed"):
+        yield f"changed while the run went on: {', '.join(lines[-1]['changed'])}"
+    yield from _row_faults(path, [line for line in lines if line.get("kind") == "verdict"])
+    start = lines[0]
+    if tasks is not None:
+        seal = take_seal(read_tasks(tasks, format=tasks_format)[0])
+        if seal.tasks != start.get("tasks"):
+            yield "the tasks are not those of the run"
+    if start.get("grader") != take_seal(()).grader:
+        yield "karat's grader is not the one of the run (another version, or changed)"
+    if tasks is not None and candidates is not None:
+        records = read_candidates(candidates, read_tasks(tasks, format=tasks_format)[0])[0]
+        if request_of(GradeConfig(), take_seal(()), records)["candidates"] != start.get("candidates"):
+            yield "the candidates are not those of the run"
+
+
+def _row_faults(path: Path, logged: Sequence[dict[str, Any]]) -> Iterator[str]:
+    try:
+        rows = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+        return
+    if len(rows) != len(logged):
+        yield f"{path} has {len(rows)} rows, the log {len(logged)} verdicts"
+    for number, (text, record) in enumerate(zip(rows, logged, strict=False), start=1):
+        try:
+            fits = hash_row(json.loads(text)) == record.get("row")
+        except ValueError:
+            fits = False
+        if not fits:
+            yield f"{path}, row {number} ({record.get('task_id')}): not the row that was logged"
