@@ -73,8 +73,6 @@ class GradeReward:
         self.by_prompt = {task.prompt: task.task_id for task in self.tasks if task.prompt}
         self.grader = Grader(self.tasks, self.config)
         self.name = self.__name__ = "grade"
-        self.last: tuple[Graded, ...] = ()
-        """Results of the last call, for inspection."""
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -111,23 +109,15 @@ class GradeReward:
                 raise InputError("neither prompts nor task_id were given: the task of a completion cannot be found.")
             task_id = [self.task_id_of(answer_text(prompt)) for prompt in prompts]
         step = getattr(trainer_state, "global_step", None)
-        scores = self.score_answers(list(zip(task_id, texts, strict=True)), step=step)
+        graded = self.grade_answers(list(zip(task_id, texts, strict=True)), step=step)
         if log_extra is not None:
-            log_extra("verdict", [graded.verdict for graded in self.last])
-            log_extra("tamper", [", ".join(sorted({a.technique for a in graded.tamper})) for graded in self.last])
-        if log_metric is not None and self.last:
-            for name, share in self.shares().items():
+            log_extra("verdict", [result.verdict for result in graded])
+            log_extra("tamper", [", ".join(sorted({a.technique for a in result.tamper})) for result in graded])
+        if log_metric is not None and graded:
+            for name, share in shares_of(graded).items():
                 log_metric(f"grade/{name}", share)
+        scores = [score_of(result, self.reward) for result in graded]
         return [None if score.is_missing else score.value for score in scores]
-
-    def shares(self) -> dict[str, float]:
-        """Shares of the last call by verdict, always the same names."""
-        count = Counter(graded.verdict for graded in self.last)
-        return {
-            "passed": count["pass"] / len(self.last),
-            "tampered": count["tampered"] / len(self.last),
-            "missing": (count["error"] + count["invalid task"]) / len(self.last),
-        }
 
     # ----------------------------------------------------------------------------------------------------------- verl
     def compute_score(
@@ -138,32 +128,49 @@ class GradeReward:
         extra_info: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> dict[str, Any]:
-        """As verl calls: `ground_truth` is the task_id, or extra_info["task_id"] is.
+        """One rollout, as verl calls: `ground_truth` is the task_id, or extra_info["task_id"] is."""
+        return self.compute_scores([solution_str], [ground_truth], [extra_info])[0]
+
+    def compute_scores(
+        self,
+        solution_strs: Sequence[str],
+        ground_truths: Sequence[Any],
+        extra_infos: Sequence[Mapping[str, Any] | None],
+    ) -> list[dict[str, Any]]:
+        """Rollouts, as verl's batch manager calls.
 
         verl takes no missing score: it gets 0 with `missing` 1, so that a filter or a mask can leave it out.
         """
-        named = (extra_info or {}).get("task_id", ground_truth)
-        score = self.score_answers([(str(named), solution_str)])[0]
-        (graded,) = self.last[-1:]
-        return {
-            "score": 0.0 if score.is_missing else score.value,
-            "missing": float(score.is_missing),
-            "tampered": float(graded.verdict == "tampered"),
-            "verdict": graded.verdict,
-        }
+        named = [
+            str((extra or {}).get("task_id", truth)) for truth, extra in zip(ground_truths, extra_infos, strict=True)
+        ]
+        graded = self.grade_answers(list(zip(named, solution_strs, strict=True)))
+        scores = [score_of(result, self.reward) for result in graded]
+        return [
+            {
+                "score": 0.0 if score.is_missing else score.value,
+                "missing": float(score.is_missing),
+                "tampered": float(result.verdict == "tampered"),
+                "verdict": result.verdict,
+            }
+            for score, result in zip(scores, graded, strict=True)
+        ]
 
     # ------------------------------------------------------------------------------------------------------- the work
-    def score_answers(self, answers: Sequence[tuple[str, str]], *, step: int | None = None) -> list[Score]:
-        """Scores of (task_id, answer) pairs, graded side by side."""
+    def grade_answers(self, answers: Sequence[tuple[str, str]], *, step: int | None = None) -> tuple[Graded, ...]:
+        """Results of (task_id, answer) pairs, graded side by side."""
         candidates = [
             Candidate(task_id=task_id, candidate_id=str(index), code=self._code(task_id, answer), step=step)
             for index, (task_id, answer) in enumerate(answers)
         ]
         graded = tuple(self.grader.grade(candidates))
         with self._lock:
-            self.last = graded
             self._write_events(graded)
-        return [score_of(result, self.reward) for result in graded]
+        return graded
+
+    def score_answers(self, answers: Sequence[tuple[str, str]], *, step: int | None = None) -> list[Score]:
+        """Scores of (task_id, answer) pairs."""
+        return [score_of(result, self.reward) for result in self.grade_answers(answers, step=step)]
 
     async def score_async(self, answers: Sequence[tuple[str, str]], *, step: int | None = None) -> list[Score]:
         """The same without blocking the event loop."""
@@ -210,6 +217,17 @@ def tasks_of(tasks: Any, config: GradeConfig) -> tuple[Task, ...]:
     if not records:
         raise InputError(f"{account.source}: no task could be read.")
     return records
+
+
+def shares_of(graded: Sequence[Graded]) -> dict[str, float]:
+    """Shares by verdict, always the same names."""
+    count = Counter(result.verdict for result in graded)
+    missing = count["error"] + count["invalid task"]
+    return {
+        "passed": count["pass"] / len(graded),
+        "tampered": count["tampered"] / len(graded),
+        "missing": missing / len(graded),
+    }
 
 
 def answer_text(answer: Any) -> str:

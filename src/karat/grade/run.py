@@ -16,6 +16,7 @@ from karat.grade.findings import Tally, lead_of, run_findings, run_tables, run_v
 from karat.grade.grader import Grader
 from karat.grade.hardcoding import gap_findings
 from karat.grade.log import read_key
+from karat.grade.ray_grader import RayGrader
 from karat.grade.readers import read_candidates, read_tasks
 from karat.grade.results_file import ResultsWriter, request_of
 from karat.grade.seal import changes, take_seal
@@ -56,7 +57,7 @@ def grade(
     done = writer.done if writer else []
     tally = Tally()
     results: list[Graded] = []
-    with Grader(task_records, config) as grader:
+    with _grader(task_records, config) as grader:
         checked = sum(bool(task.reference) for task in task_records) if config.check_tasks else 0
         graded = chain(done, grader.grade(candidate_records[len(done) :]))
         for number, result in enumerate(graded, start=1):
@@ -85,6 +86,10 @@ def grade(
         provenance={"inputs": asdict(config), "seal": asdict(before), "karat": __version__},
         lead=lead_of(tally),
     )
+
+
+def _grader(tasks: Sequence[Task], config: GradeConfig) -> Grader | RayGrader:
+    return RayGrader(tasks, config) if config.ray else Grader(tasks, config)
 
 
 def _tasks(tasks: Any, config: GradeConfig) -> tuple[tuple[Task, ...], list[Table]]:

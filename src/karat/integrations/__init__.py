@@ -1,0 +1,1 @@
+"""karat inside other people's trainers, by the names that they call."""
