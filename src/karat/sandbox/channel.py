@@ -30,21 +30,36 @@ def job_of(program: Program) -> dict[str, Any]:
 
 def encode_call(call: Call) -> dict[str, Any]:
     """Raises: wire.NotPlainError: an argument of the task is not a plain value."""
-    encoder = wire.Encoder()
-
-    def encode(value: Any) -> Any:
-        if isinstance(value, Handle):
-            return {"h": [value.number, value.type_name]}
-        return encoder.encode(value)
-
+    encoder = HandleEncoder()
     return {
         "target": call.target,
-        "args": [encode(arg) for arg in call.args],
-        "kwargs": {name: encode(value) for name, value in call.kwargs.items()},
+        "args": [encoder.encode(arg) for arg in call.args],
+        "kwargs": {name: encoder.encode(value) for name, value in call.kwargs.items()},
         "handle": call.handle,
         "keep": call.keep,
         "materialise": call.materialise,
+        "returns_arguments": call.returns_arguments,
     }
+
+
+class HandleEncoder(wire.Encoder):
+    """Encodes handles too, also inside containers."""
+
+    def encode_other(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is Handle:
+            return {"h": [value.number, value.type_name]}
+        return super().encode_other(value, kind, depth)
+
+
+def with_handles(value: Any) -> Any:
+    """A decoded value with its references as handles."""
+    if isinstance(value, wire.Ref):
+        return Handle(value.number, value.type_name[:TEXT_LENGTH])
+    if type(value) in (list, tuple):
+        return type(value)(with_handles(item) for item in value)
+    if type(value) is dict:
+        return {key: with_handles(item) for key, item in value.items()}
+    return value
 
 
 def decode_reply(data: Any, wall_s: float) -> Reply:
@@ -67,6 +82,7 @@ def decode_reply(data: Any, wall_s: float) -> Reply:
             message=str(data.get("message", ""))[:TEXT_LENGTH],
             line=line if type(line) is int else None,
             notes=tuple(str(note)[:TEXT_LENGTH] for note in notes[:20]),
+            arguments=tuple(with_handles(wire.decode(item)) for item in data.get("arguments") or ()),
             wall_s=wall_s,
         )
     except (wire.WireError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -75,10 +91,11 @@ def decode_reply(data: Any, wall_s: float) -> Reply:
 
 def encode_reply(reply: Reply) -> dict[str, Any]:
     """The answer to an ask of trusted test code."""
-    value = reply.value
+    encoder = HandleEncoder()
     return {
         "status": reply.status,
-        "value": {"h": [value.number, value.type_name]} if isinstance(value, Handle) else wire.Encoder().encode(value),
+        "value": encoder.encode(reply.value),
+        "arguments": [encoder.encode(item) for item in reply.arguments],
         "type_name": reply.type_name,
         "message": reply.message,
         "notes": list(reply.notes),
@@ -87,17 +104,14 @@ def encode_reply(reply: Reply) -> dict[str, Any]:
 
 def decode_ask(data: Any) -> Call:
     """What trusted test code asks of the candidate."""
-
-    def decode(item: Any) -> Any:
-        value = wire.decode(item)
-        return Handle(value.number, value.type_name) if isinstance(value, wire.Ref) else value
-
     return Call(
         target=str(data["target"]),
-        args=tuple(decode(arg) for arg in data["args"]),
-        kwargs={str(name): decode(value) for name, value in data["kwargs"].items()},
+        args=tuple(with_handles(wire.decode(arg)) for arg in data["args"]),
+        kwargs={str(name): with_handles(wire.decode(value)) for name, value in data["kwargs"].items()},
         handle=data["handle"],
         keep=True,
+        materialise=data["materialise"],
+        returns_arguments=data["returns_arguments"],
     )
 
 

@@ -88,6 +88,8 @@ class Call:
     """Keep a result that is not plain, and answer with its handle."""
     materialise: int = 0
     """Turn an iterator into a list of at most this many items; 0 leaves it, and it is then not a plain value."""
+    returns_arguments: bool = False
+    """The reply carries the positional arguments as they are after the call, so that a change in place is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Reply:
     """Line of the candidate's source where an exception left it."""
     notes: tuple[str, ...] = ()
     """What the encoder remarked: `subclass of int: Always`, `overrides __eq__`, `array: numpy.ndarray`."""
+    arguments: tuple[Plain, ...] = ()
+    """The arguments after the call, where it asked for them; a Handle (-1) stands for one that is not plain."""
     wall_s: float = NAN
     """Seen from outside."""
 

@@ -114,7 +114,10 @@ def answer_call(
         kwargs = {name: from_refs(wire.decode(value), objects) for name, value in call["kwargs"].items()}
         function = resolve(call, namespace, objects)
         value = call_with_baits(function, args, kwargs, baits)
-        return encode_result(value, call, objects)
+        reply = encode_result(value, call, objects)
+        if call.get("returns_arguments"):
+            reply["arguments"] = [encode_argument(arg) for arg in args]
+        return reply
     except BaseException as error:
         return describe_error(error)
 
@@ -148,12 +151,22 @@ def encode_result(value: Any, call: dict[str, Any], objects: dict[int, Any]) -> 
         return {"status": "not plain", "type_name": type_name, "message": reason, "notes": encoder.notes}
 
 
+def encode_argument(value: Any) -> Any:
+    """An argument as the call left it; a reference to nothing where it is not plain."""
+    try:
+        return wire.Encoder().encode(value)
+    except (wire.NotPlainError, RecursionError):
+        return {"h": [-1, type(value).__qualname__[:200]]}
+
+
 def from_refs(value: Any, objects: dict[int, Any]) -> Any:
-    """A decoded argument with its handles replaced by the objects that they stand for (top level and list items)."""
+    """A decoded argument with its handles, also inside containers, replaced by the objects that they stand for."""
     if isinstance(value, wire.Ref):
         return objects[value.number]
     if type(value) in (list, tuple):
         return type(value)(from_refs(item, objects) for item in value)
+    if type(value) is dict:
+        return {key: from_refs(item, objects) for key, item in value.items()}
     return value
 
 
@@ -187,19 +200,23 @@ def line_of(error: BaseException) -> int | None:
 class Asker:
     """A name of trusted test code that is answered from outside: calls the candidate in its own sandbox."""
 
-    def __init__(self, target: str, objects: dict[int, Any], handle: int | None = None) -> None:
-        self._target, self._objects, self._handle = target, objects, handle
+    def __init__(self, target: str, objects: dict[int, Any], handle: int | None = None, materialise: int = 0) -> None:
+        self._target, self._objects, self._handle, self._materialise = target, objects, handle, materialise
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        encoder = wire.Encoder()
+        encoder = RemoteEncoder()
         call = {
             "target": self._target,
             "handle": self._handle,
-            "args": [encoder.encode(to_ref(arg)) if not isinstance(arg, Remote) else to_ref(arg) for arg in args],
+            "args": [encoder.encode(arg) for arg in args],
             "kwargs": {name: encoder.encode(value) for name, value in kwargs.items()},
+            "materialise": self._materialise,
+            "returns_arguments": any(isinstance(arg, MUTABLE) for arg in args),
         }
         wire.write_frame(REPLIES, wire.dump({"ask": call}))
         answer = wire.load(wire.read_frame(REQUESTS))["answer"]
+        for arg, after in zip(args, answer.get("arguments", ()), strict=False):
+            change_in_place(arg, wire.decode(after))
         return self._result(answer)
 
     def _result(self, answer: dict[str, Any]) -> Any:
@@ -220,19 +237,69 @@ class RemoteError(Exception):
 
 
 class Remote:
-    """An object that lives in the candidate's sandbox. It has methods, and no equality that the candidate decides."""
+    """An object that lives in the candidate's sandbox: attributes, calls, items, and no equality of the candidate's."""
 
     def __init__(self, ref: wire.Ref, objects: dict[int, Any]) -> None:
         self._ref, self._objects = ref, objects
 
+    def _ask(self, method: str, *args: Any, materialise: int = 0, **kwargs: Any) -> Any:
+        return Asker(method, self._objects, self._ref.number, materialise)(*args, **kwargs)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Asker(name, self._objects, self._ref.number)
+        return self._ask("__getattribute__", name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ask("__call__", *args, **kwargs)
+
+    def __iter__(self) -> Any:
+        return iter(self._ask("__iter__", materialise=100_000))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._ask("__getitem__", key)
+
+    def __len__(self) -> int:
+        size = self._ask("__len__")
+        if type(size) is not int:
+            raise TypeError("the length is not an int")
+        return size
+
+    def __bool__(self) -> bool:
+        return True
 
 
-def to_ref(value: Any) -> Any:
-    return {"h": [value._ref.number, value._ref.type_name]} if isinstance(value, Remote) else value
+class RemoteEncoder(wire.Encoder):
+    """Encodes remote objects as their handles, also inside containers."""
+
+    def encode_other(self, value: Any, kind: type, depth: int) -> Any:
+        if kind is Remote:
+            return {"h": [value._ref.number, value._ref.type_name]}
+        return super().encode_other(value, kind, depth)
+
+
+MUTABLE = (list, dict, set, bytearray)
+
+
+def change_in_place(value: Any, after: Any) -> None:
+    """Give a container of the test the content that the candidate's call left in its copy."""
+    kind = type(value)
+    if kind is bytearray and type(after) is bytes:
+        value[:] = after
+    if kind is not type(after) or kind not in MUTABLE:
+        return
+    if kind is list:
+        if len(value) == len(after):  # items that are still there keep their identity
+            for at, item in enumerate(after):
+                if type(value[at]) is type(item) and type(item) in MUTABLE:
+                    change_in_place(value[at], item)
+                elif value[at] != item or type(value[at]) is not type(item):
+                    value[at] = item
+        else:
+            value[:] = after
+    elif value != after:
+        value.clear()
+        value.update(after)
 
 
 # -------------------------------------------------------------------------------------------------------------- baits
