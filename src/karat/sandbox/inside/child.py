@@ -260,9 +260,12 @@ class Remote:
         return self._ask("__getitem__", key)
 
     def __len__(self) -> int:
-        size = self._ask("__len__")
+        try:
+            size = self._ask("__len__")
+        except AttributeError:
+            size = None
         if type(size) is not int:
-            raise TypeError("the length is not an int")
+            raise TypeError(f"object of type {self._ref.type_name} has no len()")
         return size
 
     def __bool__(self) -> bool:
