@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from karat.sandbox.types import Bait, Limits, Plain, Run
 from karat.types import NAN
@@ -56,6 +56,8 @@ class Step:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
     """One test. Which fields count depends on the task's kind."""
+
+    __test__: ClassVar[bool] = False  # pytest takes a class of this name for tests
 
     test_id: str
     input: tuple[Plain, ...] = ()
@@ -125,6 +127,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
     """What became of one test."""
+
+    __test__: ClassVar[bool] = False
 
     test_id: str
     verdict: TestVerdict

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from karat import __version__
+from karat.report.grade_figures import GRADE_FIGURES
 from karat.report.panels import PANELS
 from karat.report.plots import FIGURES, Plot, forest, losses
 from karat.report.summary import (
@@ -44,6 +45,10 @@ _LOSSES = "losses"
 _NAMED_LOSSES = 8
 _TALL_ROWS = 16
 """A longer table beside a figure scrolls on the screen; printed, it is whole."""
+
+
+DRAWN = {**FIGURES, **PANELS, **GRADE_FIGURES}
+"""Table name -> the figure drawn beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def measures_section(result: Result, limits: Limits) -> Section | None:
         tables.insert(0, _losses_table(curve))
     blocks = []
     for number, table in enumerate(tables[: limits.items], start=1):
-        draw = FIGURES.get(table.name) or PANELS.get(table.name)
+        draw = DRAWN.get(table.name)
         plot = draw(table) if draw else None
         if table.name == _LOSSES and curve:
             plot = losses(_LOSSES, curve)
