@@ -1,0 +1,196 @@
+"""A fall-back with namespaces: bubblewrap (`bwrap`) around a bare interpreter, with the same protocol as everywhere.
+
+Weaker than the namespaces back end (the kernel's refusals leave no record, no Landlock) and slower (an interpreter is
+started for each program), but a program that many machines have and that many people have looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from karat.errors import ResourceError
+from karat.sandbox import policy
+from karat.sandbox.process import (
+    ENVIRONMENT,
+    PACKAGE,
+    START,
+    Place,
+    ProcessSession,
+    check_program,
+    interpreter,
+    run_calls,
+    settings_of,
+)
+from karat.sandbox.transport import Pipes
+from karat.sandbox.types import Call, Limits, Program, Run, Wall
+
+WORK = "/work"
+KARAT = "/karat"
+LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32")
+FOR_COMMANDS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/include", "/usr/libexec", "/usr/share", "/usr/local")
+CONFIGURATION = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/alternatives", "/etc/localtime")
+DEVICES = ("null", "zero", "full", "random", "urandom")
+ROOT_KEEPS = ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_KILL")
+"""What the supervisor needs, where it is root, to give the program a user of its own and to end it."""
+FIRST_UID = 0x30000000
+"""User ids from here to 2**24 more belong to nobody; each run of a root supervisor takes one."""
+
+
+def available() -> str:
+    """Empty where this back end works here, tried once; else why not."""
+    return _try(os.geteuid())
+
+
+@functools.cache
+def _try(euid: int) -> str:
+    if sys.platform != "linux":
+        return "bubblewrap needs Linux"
+    program = shutil.which("bwrap")
+    if program is None:
+        return "bwrap is not installed (Debian, Ubuntu, Fedora: the package 'bubblewrap')"
+    if euid == 0 and os.stat(program).st_uid != 0:
+        return f"{program} does not belong to root"
+    command = [program, *isolation(as_root=euid == 0), "--ro-bind", "/", "/", interpreter(), "-I", "-S", "-c", ""]
+    try:
+        tried = subprocess.run(command, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{program} cannot be run: {error}"
+    if tried.returncode:
+        return f"{program}: {tried.stderr.decode('utf-8', 'replace').strip()[:300]}"
+    return ""
+
+
+def isolation(*, as_root: bool) -> list[str]:
+    """Namespaces and privileges. Not --die-with-parent: it means the parent's thread; the supervisor sees to it."""
+    options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    options += ["--hostname", "sandbox", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
+    if as_root:  # a user of its own for each run is a stronger wall than root under another name
+        return options + [word for name in ROOT_KEEPS for word in ("--cap-add", name)]
+    return ["--unshare-user", "--disable-userns", *options]
+
+
+def file_system(program: Program, limits: Limits, *, packages: Sequence[str], fixed: str) -> list[str]:
+    """A small root of read-only binds, and one private folder of limited size; nothing of /home, /proc, /sys, /etc."""
+    command = program.kind == "command"
+    options: list[str] = []
+    for place in (*LIBRARIES, *(FOR_COMMANDS if command else ())):
+        if os.path.islink(place):
+            options += ["--symlink", os.readlink(place), place]
+        elif os.path.isdir(place):
+            options += ["--ro-bind", place, place]
+    for place in CONFIGURATION:
+        options += ["--ro-bind-try", place, place]
+    for place in (sys.base_prefix, sys.base_exec_prefix, *packages):
+        if place not in ("/", "/usr"):
+            options += ["--ro-bind", place, place]
+    if not command and not Path(interpreter()).is_relative_to(sys.base_prefix if sys.base_prefix != "/usr" else "/-"):
+        options += ["--ro-bind", interpreter(), interpreter()]
+    options += ["--ro-bind", str(PACKAGE / "sandbox" / "inside"), f"{KARAT}/sandbox/inside", "--tmpfs", "/dev"]
+    for device in DEVICES:
+        options += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    if command:
+        options += ["--proc", "/proc", "--symlink", "/proc/self/fd", "/dev/fd"]
+    options += ["--remount-ro", "/dev", "--perms", "0755", "--size", str(limits.files_mb << 20), "--tmpfs", WORK]
+    for path in program.read_only if fixed else ():
+        options += ["--ro-bind", os.path.join(fixed, path), f"{WORK}/{path}"]
+    options += ["--symlink", WORK, "/tmp", "--remount-ro", "/", "--chdir", WORK]
+    return [*folders_above(options), *options]
+
+
+def folders_above(options: Sequence[str]) -> list[str]:
+    """The folders above what is mounted, made readable for the program's user: bwrap's own are for root alone."""
+    places = [options[at + 2] for at, word in enumerate(options) if word in ("--ro-bind", "--ro-bind-try")]
+    above = {str(parent) for place in places for parent in Path(place).parents if str(parent) not in ("/", WORK)}
+    return [word for place in sorted(above) for word in ("--perms", "0755", "--dir", place)]
+
+
+class BubblewrapSandbox:
+    """Starts bwrap, a supervisor as the first process of its namespaces, and the program, for each program."""
+
+    name = "bubblewrap"
+
+    def __init__(self, packages: Sequence[str] = ()) -> None:
+        """Raises: ResourceError: bubblewrap does not work here."""
+        if reason := available():
+            raise ResourceError(f"bubblewrap does not work here: {reason}.")
+        self.packages = tuple(packages)
+        self.as_root = os.geteuid() == 0
+
+    def walls(self) -> tuple[Wall, ...]:
+        whole = "each process has its limit, all of them together have none"
+        return (
+            policy.wall(policy.ANSWERS),
+            policy.wall(policy.HOST_FILES),
+            policy.wall(policy.NETWORK),
+            policy.wall(policy.SURVIVORS),
+            policy.wall(policy.OTHER_PROCESSES),
+            policy.wall(policy.MEMORY, whole),
+            policy.wall(policy.PRIVATE_FILES),
+            policy.wall(policy.KERNEL_RECORD, "bubblewrap has no way to pass refused system calls on"),
+        )
+
+    def open(self, program: Program, *, limits: Limits) -> ProcessSession:
+        check_program(program)
+        fixed = "" if self.as_root or not program.read_only else self._fixed_files(program)
+        pipes = Pipes()
+        settings = settings_of(program, limits, folder=WORK) | {
+            "fds": pipes.theirs,
+            "packages": self.packages,
+            "alone": True,
+            "uid": FIRST_UID + secrets.randbits(24) if self.as_root else 0,
+            "mounted": program.read_only if fixed else (),
+        }
+        command = [shutil.which("bwrap") or "bwrap", *isolation(as_root=self.as_root)]
+        command += file_system(program, limits, packages=self.packages, fixed=fixed)
+        command += [
+            "--",
+            interpreter(),
+            "-I",
+            "-S",
+            "-c",
+            START.format(entry="supervisor"),
+            json.dumps(settings),
+            KARAT,
+        ]
+
+        def clean() -> None:
+            if fixed:
+                shutil.rmtree(fixed, ignore_errors=True)
+
+        try:
+            pipes.start(command, environment=ENVIRONMENT, folder="/")
+        except BaseException:
+            pipes.close()
+            clean()
+            raise
+        return ProcessSession(program, limits, Place(transport=pipes, clean=clean, backend=self.name))
+
+    def _fixed_files(self, program: Program) -> str:
+        """A folder of the host with the read-only files, which are mounted over the private folder one by one."""
+        folder = tempfile.mkdtemp(prefix="karat-")
+        for path in program.read_only:
+            place = Path(folder, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(program.files[path])
+        return folder
+
+    def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
+        return run_calls(self.open(program, limits=limits), calls)
+
+    def close(self) -> None:
+        """Nothing stays open between runs."""
+
+    def __enter__(self) -> BubblewrapSandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,176 @@
+"""Bytes to and from a started supervisor: several named streams at once, in one thread, without ever blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from karat.sandbox.inside import wire
+
+TO_CHILD = ("stdin", "requests", "control")
+FROM_CHILD = ("stdout", "stderr", "replies", "evidence", "status")
+PART = 1 << 16
+
+
+class Frames:
+    """Cuts a stream into frames as its bytes come; never holds more than one frame of the size allowed."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.data = bytearray()
+
+    def feed(self, part: bytes) -> list[bytes]:
+        """The frames that are complete now.
+
+        Raises: wire.WireError: a frame announces more than the limit; the stream is of no use any more.
+        """
+        self.data += part
+        found = []
+        while len(self.data) >= wire.LENGTH.size:
+            (size,) = wire.LENGTH.unpack_from(self.data)
+            if size > self.limit:
+                raise wire.WireError(f"{size:,} bytes in one frame; at most {self.limit:,} are accepted")
+            end = wire.LENGTH.size + size
+            if len(self.data) < end:
+                break
+            found.append(bytes(self.data[wire.LENGTH.size : end]))
+            del self.data[:end]
+        return found
+
+
+class Transport(Protocol):
+    """The streams of TO_CHILD and FROM_CHILD."""
+
+    def send(self, name: str, data: bytes) -> None:
+        """Queue bytes; they are written while `poll` runs. Nothing happens where the other side closed the stream."""
+
+    def finish(self, name: str) -> None:
+        """Close a stream to the child when what is queued has been written."""
+
+    def poll(self, timeout_s: float) -> list[tuple[str, bytes]]:
+        """What came within the time: at most one part of each stream; empty bytes are its end."""
+
+    def kill(self) -> None:
+        """End the supervisor by force."""
+
+    def close(self) -> None:
+        """Release everything; ends the supervisor if it still runs."""
+
+
+class Pipes:
+    """One pipe for each stream, and the process that holds their other ends."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.ours: dict[str, int] = {}
+        self.theirs: dict[str, int] = {}
+        self.queued: dict[str, bytearray] = {name: bytearray() for name in TO_CHILD}
+        self.finished: set[str] = set()
+        self.process: subprocess.Popen[bytes] | None = None
+        for name in (*TO_CHILD, *FROM_CHILD):
+            read, write = os.pipe()
+            self.ours[name], self.theirs[name] = (write, read) if name in TO_CHILD else (read, write)
+            os.set_blocking(self.ours[name], False)
+        for name in FROM_CHILD:
+            self.selector.register(self.ours[name], selectors.EVENT_READ, name)
+
+    def start(
+        self, command: Sequence[str], *, environment: Mapping[str, str], folder: str, more_fds: Sequence[int] = ()
+    ) -> None:
+        """Start the supervisor. Raises: OSError: the command cannot be started."""
+        passed = [self.theirs[name] for name in ("requests", "replies", "evidence", "control", "status")]
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=self.theirs["stdin"],
+                stdout=self.theirs["stdout"],
+                stderr=self.theirs["stderr"],
+                pass_fds=[*passed, *more_fds],
+                cwd=folder,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        finally:
+            for end in self.theirs.values():
+                os.close(end)
+
+    def send(self, name: str, data: bytes) -> None:
+        if name in self.ours:
+            self.queued[name] += data
+            self._write(name)
+
+    def finish(self, name: str) -> None:
+        self.finished.add(name)
+        if name in self.ours and not self.queued[name]:
+            self._drop(name)
+
+    def poll(self, timeout_s: float) -> list[tuple[str, bytes]]:
+        found = []
+        for key, _ in self.selector.select(max(0.0, timeout_s)):
+            name = key.data
+            if name in TO_CHILD:
+                self._write(name)
+                continue
+            try:
+                part = os.read(key.fd, PART)
+            except BlockingIOError:
+                continue
+            except OSError:
+                part = b""
+            if not part:
+                self._drop(name)
+            found.append((name, part))
+        return found
+
+    def _write(self, name: str) -> None:
+        queue = self.queued[name]
+        try:
+            while queue:
+                del queue[: os.write(self.ours[name], queue[: 16 * PART])]
+        except BlockingIOError:
+            if self.ours[name] not in self.selector.get_map():
+                self.selector.register(self.ours[name], selectors.EVENT_WRITE, name)
+            return
+        except OSError:  # the reader is gone
+            self._drop(name)
+            return
+        if name in self.finished:
+            self._drop(name)
+        elif self.ours[name] in self.selector.get_map():
+            self.selector.unregister(self.ours[name])
+
+    def _drop(self, name: str) -> None:
+        end = self.ours.pop(name)
+        if end in self.selector.get_map():
+            self.selector.unregister(end)
+        os.close(end)
+        if name in self.queued:
+            self.queued[name].clear()
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                self.process.kill()
+
+    def close(self) -> None:
+        for name in list(self.ours):
+            self._drop(name)
+        self.selector.close()
+        if self.process is not None:
+            try:
+                self.process.wait(0.5)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                self.process.wait()
+
+
+def remaining(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
