@@ -13,6 +13,8 @@ MAX_FRAMES = 10_000
 MAX_BYTES = 8 << 20
 FRAME_BYTES = 1 << 20
 TEXT_LENGTH = 400
+DETAIL_LENGTH = 4000
+"""An event may carry source that the program compiled itself."""
 MAX_SEALS = 1000
 
 
@@ -25,7 +27,7 @@ class Evidence:
         self.anomalies: list[str] = []
         self.inside_wall_s = NAN
         self.said_farewell = False
-        self.frames = self.bytes = 0
+        self.frames = self.bytes = self.read_events = 0
 
     def remark(self, anomaly: str) -> None:
         if anomaly not in self.anomalies and len(self.anomalies) < 50:
@@ -51,7 +53,10 @@ class Evidence:
         if "event" in data:
             name, detail, line, *count = data["event"]
             times = count[0] if count and type(count[0]) is int else 1
-            self.events.append(AuditEvent(text(name), text(detail), line if type(line) is int else None, times))
+            self.read_events += 1
+            self.events.append(
+                AuditEvent(text(name), str(detail)[:DETAIL_LENGTH], line if type(line) is int else None, times)
+            )
         elif "seal" in data:
             for name, detail in data["seal"][: MAX_SEALS - len(self.seals)]:
                 self.seals.append(SealChange(text(name), text(detail)))
@@ -59,6 +64,9 @@ class Evidence:
             if self.said_farewell:
                 self.remark("second farewell")
             self.said_farewell = True
+            told = data.get("events")
+            if type(told) is int and told != self.read_events and not self.full:
+                self.remark("evidence count differs")
             seconds = data["bye"]
             if type(seconds) in (int, float) and math.isfinite(seconds):
                 self.inside_wall_s = float(seconds)

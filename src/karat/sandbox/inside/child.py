@@ -17,7 +17,7 @@ import time
 import types
 from typing import Any
 
-from karat.sandbox.inside import audit, wire
+from karat.sandbox.inside import audit, case, wire
 
 REQUESTS, REPLIES, EVIDENCE = 3, 4, 5
 SOURCE_NAME = "<candidate>"
@@ -28,6 +28,7 @@ def serve(job: dict[str, Any]) -> None:
     """Run one program to its end. Returns when the trusted side says so or the script is over."""
     started = time.perf_counter()
     watch = audit.Watch(EVIDENCE, SOURCE_NAME) if job["watch"] else None
+    case.prepare(job.pop("baits"), watch)
     objects: dict[int, Any] = {}
     if job["kind"] == "script":
         run_script(job, watch)
@@ -35,7 +36,7 @@ def serve(job: dict[str, Any]) -> None:
         namespace = load(job, watch, objects)
         if namespace is not None:
             wire.write_frame(REPLIES, wire.dump({"ready": True}))
-            answer_calls(namespace, objects, job["baits"])
+            answer_calls(namespace, objects)
     if watch is not None:
         watch.farewell(time.perf_counter() - started)
 
@@ -61,7 +62,7 @@ def load(job: dict[str, Any], watch: audit.Watch | None, objects: dict[int, Any]
         code = compile(source_of(job), SOURCE_NAME, "exec", dont_inherit=True)
         if watch is not None:
             watch.start()
-        call_with_baits(exec, (code, module.__dict__), {}, job["baits"])
+        case.run_case(exec, (code, module.__dict__), {})
     except BaseException as error:
         wire.write_frame(REPLIES, wire.dump({"load": describe_error(error)}))
         return None
@@ -80,7 +81,7 @@ def run_script(job: dict[str, Any], watch: audit.Watch | None) -> None:
         watch.start()
     reply: dict[str, Any] = {"status": "value", "value": None}
     try:
-        call_with_baits(exec, (code, module.__dict__), {}, job["baits"])
+        case.run_case(exec, (code, module.__dict__), {})
     except SystemExit as error:
         reply = {"status": "raised", "type_name": "SystemExit", "message": str(error.code), "line": line_of(error)}
     except BaseException as error:
@@ -96,24 +97,22 @@ def flush() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- calls
-def answer_calls(namespace: dict[str, Any], objects: dict[int, Any], baits: list[list[str]]) -> None:
+def answer_calls(namespace: dict[str, Any], objects: dict[int, Any]) -> None:
     while True:
         message = wire.load(wire.read_frame(REQUESTS))
         if "call" not in message:
             return
-        reply = answer_call(message["call"], namespace, objects, baits)
+        reply = answer_call(message["call"], namespace, objects)
         flush()
         wire.write_frame(REPLIES, wire.dump({"reply": reply}))
 
 
-def answer_call(
-    call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, Any], baits: list[list[str]]
-) -> dict[str, Any]:
+def answer_call(call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, Any]) -> dict[str, Any]:
     try:
         args = [from_refs(wire.decode(arg), objects) for arg in call["args"]]
         kwargs = {name: from_refs(wire.decode(value), objects) for name, value in call["kwargs"].items()}
         function = resolve(call, namespace, objects)
-        value = call_with_baits(function, args, kwargs, baits)
+        value = case.run_case(function, args, kwargs, args)
         reply = encode_result(value, call, objects)
         if call.get("returns_arguments"):
             reply["arguments"] = [encode_argument(arg) for arg in args]
@@ -123,7 +122,11 @@ def answer_call(
 
 
 def resolve(call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, Any]) -> Any:
-    """What a call names: a dotted path in the module, or a method of a kept object."""
+    """What a call names: a dotted path in the module, a method of a kept object, or an operation of a suite (`@`)."""
+    if call["target"].startswith("@"):
+        from karat.sandbox.inside import operations
+
+        return operations.OPERATIONS[call["target"]]
     parts = call["target"].split(".")
     if call["handle"] is not None:
         found = objects[call["handle"]]
@@ -303,23 +306,6 @@ def change_in_place(value: Any, after: Any) -> None:
     elif value != after:
         value.clear()
         value.update(after)
-
-
-# -------------------------------------------------------------------------------------------------------------- baits
-def call_with_baits(function: Any, args: Any, kwargs: dict[str, Any], baits: list[list[str]]) -> Any:
-    """Call with bait in the calling frame: whoever walks the stack for answers finds these, and gives himself away."""
-    held = {name: wire_literal(content) for place, name, content in baits if place == "frame"}
-    expected = held.get("expected")
-    expected_output = held.get("expected_output", expected)
-    test_cases = held.get("test_cases")
-    answers = held.get("answers", test_cases)
-    result = function(*args, **kwargs)
-    del expected, expected_output, test_cases, answers
-    return result
-
-
-def wire_literal(content: str) -> Any:
-    return wire.decode(wire.load(content.encode()))
 
 
 def leave(status: int) -> None:
