@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from karat.errors import ResourceError
-from karat.sandbox import policy
+from karat.sandbox import policy, probes
+from karat.sandbox.places import COMMANDS, CONFIGURATION, DEVICES, LIBRARIES
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
@@ -35,10 +36,6 @@ from karat.sandbox.types import Call, Limits, Program, Run, Wall
 
 WORK = "/work"
 KARAT = "/karat"
-LIBRARIES = ("/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32")
-FOR_COMMANDS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/include", "/usr/libexec", "/usr/share", "/usr/local")
-CONFIGURATION = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/alternatives", "/etc/localtime")
-DEVICES = ("null", "zero", "full", "random", "urandom")
 ROOT_KEEPS = ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_KILL")
 """What the supervisor needs, where it is root, to give the program a user of its own and to end it."""
 FIRST_UID = 0x30000000
@@ -82,7 +79,7 @@ def file_system(program: Program, limits: Limits, *, packages: Sequence[str], fi
     """A small root of read-only binds, and one private folder of limited size; nothing of /home, /proc, /sys, /etc."""
     command = program.kind == "command"
     options: list[str] = []
-    for place in (*LIBRARIES, *(FOR_COMMANDS if command else ())):
+    for place in (*LIBRARIES, *(COMMANDS if command else ())):
         if os.path.islink(place):
             options += ["--symlink", os.readlink(place), place]
         elif os.path.isdir(place):
@@ -113,6 +110,11 @@ def folders_above(options: Sequence[str]) -> list[str]:
     return [word for place in sorted(above) for word in ("--perms", "0755", "--dir", place)]
 
 
+@functools.cache
+def _tried(as_root: bool) -> dict[str, str]:
+    return dict(probes.what_got_through(BubblewrapSandbox()))
+
+
 class BubblewrapSandbox:
     """Starts bwrap, a supervisor as the first process of its namespaces, and the program, for each program."""
 
@@ -126,17 +128,12 @@ class BubblewrapSandbox:
         self.as_root = os.geteuid() == 0
 
     def walls(self) -> tuple[Wall, ...]:
-        whole = "each process has its limit, all of them together have none"
-        return (
-            policy.wall(policy.ANSWERS),
-            policy.wall(policy.HOST_FILES),
-            policy.wall(policy.NETWORK),
-            policy.wall(policy.SURVIVORS),
-            policy.wall(policy.OTHER_PROCESSES),
-            policy.wall(policy.MEMORY, whole),
-            policy.wall(policy.PRIVATE_FILES),
-            policy.wall(policy.KERNEL_RECORD, "bubblewrap has no way to pass refused system calls on"),
-        )
+        """Each wall; those that a program can try are tried, once."""
+        through = _tried(self.as_root) | {
+            policy.MEMORY: "each process has its limit, all of them together have none",
+            policy.KERNEL_RECORD: "bubblewrap has no way to pass refused system calls on",
+        }
+        return tuple(policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH)
 
     def open(self, program: Program, *, limits: Limits) -> ProcessSession:
         check_program(program)

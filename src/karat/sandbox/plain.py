@@ -1,11 +1,13 @@
-"""The weakest back end: a child process with resource limits and a private folder. Named, never silent.
+"""The weakest back end: a child process with resource limits and a folder of its own. Named, never silent.
 
-It keeps the protocol: answers are not sent, results are data. It does not keep a program from the files, the network
-or the other processes of its user, so a program that reads the memory of the grader's process finds the answers there.
+It needs no namespaces. On Linux, Landlock and a system call filter stand around the program where the kernel has them
+(also inside most containers, where namespaces are forbidden); elsewhere nothing keeps a program from the files, the
+network and the processes of its user, and one that reads the grader's memory finds the answers there. `walls` tries.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -13,7 +15,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from karat.sandbox import policy
+from karat.sandbox import policy, probes
+from karat.sandbox.inside import landlock
+from karat.sandbox.places import COMMANDS, CONFIGURATION, LIBRARIES
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
@@ -23,15 +27,27 @@ from karat.sandbox.process import (
     check_program,
     interpreter,
     run_calls,
+    settings_of,
 )
-from karat.sandbox.process import settings_of as common_settings
 from karat.sandbox.transport import Pipes
 from karat.sandbox.types import Call, Limits, Program, Run, Wall
+
+SCOPES_SIGNALS = 6
+"""The first version of Landlock that keeps signals inside."""
 
 
 def available() -> str:
     """Empty where this back end works: everywhere that has processes and pipes of POSIX."""
     return "" if os.name == "posix" else "it needs a POSIX system"
+
+
+@functools.cache
+def _tried(euid: int) -> dict[str, str]:
+    through = dict(probes.what_got_through(PlainSandbox()))
+    if sys.platform == "linux" and landlock.abi() < SCOPES_SIGNALS:  # the probe is a module: those cannot signal at all
+        for name in (policy.OTHER_PROCESSES, policy.SURVIVORS):
+            through.setdefault(name, "programs of the kind `command` may signal the processes of their user")
+    return through
 
 
 class PlainSandbox:
@@ -43,27 +59,23 @@ class PlainSandbox:
         self.packages = tuple(packages)
 
     def walls(self) -> tuple[Wall, ...]:
-        none = "this back end has no namespaces"
-        shared = "a program runs as the grader's own user and can read its memory"
-        adopted = (
-            "" if sys.platform == "linux" else "this system does not give a supervisor the orphans of its children"
-        )
-        return (
-            policy.wall(policy.ANSWERS, shared),
-            policy.wall(policy.HOST_FILES, none),
-            policy.wall(policy.NETWORK, none),
-            policy.wall(policy.SURVIVORS, adopted or "a program that ends its supervisor first can leave a daemon"),
-            policy.wall(policy.OTHER_PROCESSES, none),
-            policy.wall(policy.MEMORY, "each process has its limit, all of them together have none"),
-            policy.wall(policy.PRIVATE_FILES, "the working folder is a folder of the host, with no limit in all"),
-            policy.wall(policy.KERNEL_RECORD, "nothing reports refused system calls"),
-        )
+        """Each wall; those that a program can try are tried, once."""
+        through = _tried(os.geteuid()) | {
+            policy.MEMORY: "each process has its limit, all of them together have none",
+            policy.PRIVATE_FILES: "the working folder is a folder of the host, with no limit in all",
+            policy.KERNEL_RECORD: "nothing reports refused system calls",
+        }
+        return tuple(policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH)
 
     def open(self, program: Program, *, limits: Limits) -> ProcessSession:
         check_program(program)
         folder = tempfile.mkdtemp(prefix="karat-")
         pipes = Pipes()
-        settings = common_settings(program, limits, folder=folder) | {"fds": pipes.theirs, "packages": self.packages}
+        settings = settings_of(program, limits, folder=folder) | {
+            "fds": pipes.theirs,
+            "packages": self.packages,
+            "lock": self._lock(program, folder),
+        }
         command = [
             interpreter(),
             "-I",
@@ -85,6 +97,17 @@ class PlainSandbox:
             backend=self.name,
         )
         return ProcessSession(program, limits, place)
+
+    def _lock(self, program: Program, folder: str) -> dict[str, list[str]]:
+        """What Landlock leaves open: the interpreter and what it needs, and for commands the system's programs."""
+        files = ["/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", *CONFIGURATION]
+        interpreters = [sys.base_prefix, interpreter(), str(PACKAGE / "sandbox" / "inside"), *self.packages]
+        run = [*LIBRARIES, *(COMMANDS if program.kind == "command" else ())]
+        return {
+            "read": [path for path in (*files, *interpreters) if os.path.exists(path)],
+            "write": [folder, "/dev/null"],
+            "execute": [path for path in (*run, *interpreters[:2]) if os.path.exists(path)],
+        }
 
     def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
         return run_calls(self.open(program, limits=limits), calls)

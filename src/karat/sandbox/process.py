@@ -80,7 +80,7 @@ def settings_of(program: Program, limits: Limits, *, folder: str) -> dict[str, A
         "uid": 0,
         "alone": False,
         "count_processes": True,
-        "lock": False,
+        "lock": None,
     }
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import resource
 import select
 import signal
+import struct
 import sys
 import time
 from typing import Any
@@ -173,7 +175,37 @@ def tasks_of_user() -> int:
 
 
 def harden(settings: dict[str, Any]) -> None:
-    """What the kernel offers a process without privileges, where the back end asks for it."""
+    """What the kernel offers a process that has no privileges and no namespaces; where it lacks one, the rest stands.
+
+    The back end finds out by trying what it stopped (`karat.sandbox.probes`), so nothing is reported from here.
+    """
+    if sys.platform != "linux":
+        return
+    from karat.sandbox.inside import kernel, landlock, seccomp
+
+    with contextlib.suppress(OSError):
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        kernel.drop_capabilities()
+    if settings["lock"] is not None:
+        with contextlib.suppress(OSError):
+            landlock.restrict(**settings["lock"])
+    with contextlib.suppress(OSError):
+        for code in (refusing(seccomp.filter_for(settings["kind"] == "command")), seccomp.own_filter()):
+            seccomp.Filter(code).install()
+
+
+def refusing(code: bytes) -> bytes:
+    """The filter with a refusal wherever it would ask a listener: here is none."""
+    from karat.sandbox.inside import seccomp
+
+    steps = list(struct.iter_unpack("<HBBI", code))
+    refusal = seccomp.ERRNO | errno.EPERM
+    return seccomp.packed(
+        [
+            (operation, yes, no, refusal if (operation, value) == (seccomp.RETURN, seccomp.NOTIFY) else value)
+            for operation, yes, no, value in steps
+        ]
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- its end
