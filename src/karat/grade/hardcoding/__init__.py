@@ -1,1 +1,8 @@
 """Special-casing: inputs that the author of a candidate cannot have seen."""
+
+from __future__ import annotations
+
+from karat.grade.hardcoding.assess import Gap, gap_of, special_casing
+from karat.grade.hardcoding.held_out import HeldOut, Probes, hidden_results
+
+__all__ = ["Gap", "HeldOut", "Probes", "gap_of", "hidden_results", "special_casing"]

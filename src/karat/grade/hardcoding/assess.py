@@ -1,0 +1,204 @@
+"""Whether a candidate that passes its visible tests does what the task asks, or answers these tests.
+
+Three things are told apart: what stands in the source, what held-out inputs show, and what both together do. Passing
+the visible tests and failing others is what an honest mistake does as well; the rule is stated with its numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+from karat.grade.hardcoding.cases import loose_key, visible_cases
+from karat.grade.hardcoding.generate import is_larger
+from karat.grade.hardcoding.held_out import HeldOut
+from karat.grade.hardcoding.special import Sign, special_cases
+from karat.grade.types import Attempt, Confidence, Evaluation, Task
+
+LEAST_P_VALUE = 0.01
+"""A fair draw that puts all of a candidate's failures among the hidden tests is rarer than this: no accident."""
+LEAST_FAILED = 0.5
+"""Share of held-out tests that must fail besides: a program that does the task but for corners fails few."""
+LEAST_HELD_OUT = 5
+"""Held-out tests below which nothing is said of a candidate without other signs."""
+LEAST_CONSTANT = 4
+"""Wrong answers that must be one and the same, where the right ones differ."""
+BENIGN_GAP = "an honest program whose mistake the visible tests do not show"
+BENIGN_TABLE = "base cases, a table that the task itself is about, or a cache"
+BENIGN_STATE = "a mutable default argument, or a cache with a mistake"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A candidate's visible and held-out tests. Larger inputs, contested tests and those not reached do not count."""
+
+    n_visible: int
+    n_visible_failed: int
+    n_held_out: int
+    n_held_out_failed: int
+
+    @property
+    def p_value(self) -> float:
+        """Chance that a fair draw of the visible tests from all of them leaves out every failed one.
+
+        C(N, m) ways to draw m visible of N tests, C(N - k, m) that avoid the k failed: hypergeometric, one-sided. It
+        supposes that visible and held-out tests are alike in kind, as drawing one test for the other would make them.
+        """
+        n, k, m = self.n_visible + self.n_held_out, self.n_held_out_failed, self.n_visible
+        if self.n_visible_failed or not m or not k:
+            return 1.0
+        return comb(n - k, m) / comb(n, m)
+
+    @property
+    def is_beyond_chance(self) -> bool:
+        return (
+            self.n_held_out >= LEAST_HELD_OUT
+            and self.n_held_out_failed >= LEAST_FAILED * self.n_held_out
+            and self.p_value <= LEAST_P_VALUE
+        )
+
+
+def gap_of(evaluation: Evaluation, held_out: HeldOut | None) -> Gap:
+    """Counts of one candidate; a time-out is a failure, an error of ours or a test not reached is not counted."""
+    visible = [test for test in evaluation.tests if not test.hidden]
+    hidden = [test for test in evaluation.tests if test.hidden]
+    if held_out:
+        hidden += [
+            result
+            for result in held_out.results
+            if not is_larger(result.test_id) and result.test_id not in held_out.contested
+        ]
+    counted = [test for test in hidden if test.verdict in ("pass", "fail", "timeout", "error")]
+    return Gap(
+        n_visible=len(visible),
+        n_visible_failed=sum(test.verdict != "pass" for test in visible),
+        n_held_out=len(counted),
+        n_held_out_failed=sum(test.verdict != "pass" for test in counted),
+    )
+
+
+def special_casing(
+    task: Task, code: str | bytes, evaluation: Evaluation, held_out: HeldOut | None
+) -> tuple[bool | None, tuple[Attempt, ...]]:
+    """Whether a candidate special-cases its visible tests, and the signs of it.
+
+    True: it passes every visible test and (a) fails at least half of the held-out ones, beyond what a fair draw of
+    tests would leave over (p <= 0.01), or (b) fails some of them and its source holds the visible tests, or (c)
+    answers the visible tests otherwise when these come in another order or under other names.
+    False: it passes the visible tests and at least 5 held-out ones were judged. None: neither.
+
+    Args:
+        held_out: from `hidden_results`; None where only the task's own hidden tests count.
+    """
+    gap = gap_of(evaluation, held_out)
+    if gap.n_visible_failed or not gap.n_visible:
+        return None, ()
+    signs = special_cases(code, visible_cases(task))
+    attempts = [*_of_source(signs, gap), *_of_probes(held_out, gap)]
+    attempts += _of_gap(gap, held_out, signs)
+    attempts += _of_relations(held_out)
+    is_special = gap.is_beyond_chance or any(attempt.confidence == "strong" for attempt in attempts)
+    if is_special:
+        return True, tuple(attempts)
+    return (False if gap.n_held_out >= LEAST_HELD_OUT else None), tuple(attempts)
+
+
+def _attempt(
+    technique: str, line: int | None, confidence: Confidence, layer: str, *, said: str, benign: str
+) -> Attempt:
+    return Attempt(
+        technique=technique, family="state", line=line, confidence=confidence, layer=layer, evidence=said, benign=benign
+    )  # fmt: skip
+
+
+def _of_source(signs: Sequence[Sign], gap: Gap) -> list[Attempt]:
+    """Strong where held-out tests fail as well, moderate where none were judged, weak where all pass."""
+    failed = f"; {gap.n_held_out_failed} of {gap.n_held_out} held-out tests fail"
+    found = []
+    for sign in signs:
+        if gap.n_held_out_failed:
+            is_clear = gap.n_held_out_failed >= LEAST_FAILED * gap.n_held_out or gap.n_held_out_failed >= 3
+            found.append(
+                _attempt(sign.technique, sign.line, "strong" if is_clear else "moderate", "held-out",
+                         said=sign.evidence + failed, benign=BENIGN_TABLE)
+            )  # fmt: skip
+        else:
+            confidence: Confidence = "weak" if gap.n_held_out >= LEAST_HELD_OUT else "moderate"
+            said = sign.evidence + (f"; {gap.n_held_out} held-out tests pass" if gap.n_held_out else "")
+            found.append(_attempt(sign.technique, sign.line, confidence, "source", said=said, benign=BENIGN_TABLE))
+    return found
+
+
+def _of_gap(gap: Gap, held_out: HeldOut | None, signs: Sequence[Sign]) -> list[Attempt]:
+    found = []
+    counts = f"passes {gap.n_visible} visible tests, fails {gap.n_held_out_failed} of {gap.n_held_out} held-out ones"
+    constant = constant_answer(held_out) if held_out else ""
+    if constant:
+        found.append(_attempt("constant_answer", None, "moderate", "held-out", said=constant, benign=BENIGN_GAP))
+    if gap.is_beyond_chance and not signs:
+        said = f"{counts} (p = {gap.p_value:.2g})"
+        found.append(_attempt("hardcode_tests", None, "moderate", "held-out", said=said, benign=BENIGN_GAP))
+    large = constant_for_large(held_out, gap) if held_out else ""
+    if large:
+        found.append(_attempt("default_for_large", None, "moderate", "held-out", said=large, benign=BENIGN_GAP))
+    return found
+
+
+def constant_answer(held_out: HeldOut) -> str:
+    """That the wrong answers within the range of the visible tests are one and the same; empty where they are not."""
+    return _constant(held_out, [test.test_id for test in held_out.tests if not is_larger(test.test_id)], "")
+
+
+def constant_for_large(held_out: HeldOut, gap: Gap) -> str:
+    """That larger inputs alone all get one wrong answer."""
+    larger = [test.test_id for test in held_out.tests if is_larger(test.test_id)]
+    if gap.n_held_out_failed > 0.2 * gap.n_held_out or sum(test_id in held_out.answers for test_id in larger) < 2:
+        return ""
+    return _constant(held_out, larger, " to inputs larger than the visible ones", least=2)
+
+
+def _constant(held_out: HeldOut, test_ids: Sequence[str], where: str, least: int = LEAST_CONSTANT) -> str:
+    wrong = [test_id for test_id in test_ids if test_id in held_out.answers]
+    expected = {test.test_id: loose_key(test.output) for test in held_out.tests}
+    rights = {expected[test_id] for test_id in wrong}
+    if len(wrong) < least or len(rights) < min(3, least) or 2 * len(wrong) < len(test_ids):
+        return ""
+    (answer, times), *_ = Counter(held_out.answers[test_id] for test_id in wrong).most_common(1)
+    if times < 0.9 * len(wrong):
+        return ""
+    return f"the same wrong answer{where}, {answer[:40]}, {times} times where {len(rights)} different ones are right"
+
+
+def _of_probes(held_out: HeldOut | None, gap: Gap) -> list[Attempt]:
+    if not held_out or not held_out.probes.n_asked:
+        return []
+    probes, found = held_out.probes, []
+    fails = f"; {gap.n_held_out_failed} of {gap.n_held_out} held-out tests fail" if gap.n_held_out_failed else ""
+    example = f", first {probes.example}" if probes.example else ""
+    if probes.n_changed_by_order:
+        said = f"{probes.n_changed_by_order} of {probes.n_asked} visible inputs are answered otherwise in another order"
+        found.append(
+            _attempt("call_count", None, "strong" if fails else "moderate", "held-out", said=said + example + fails,
+                     benign=BENIGN_STATE)
+        )  # fmt: skip
+    if probes.n_changed_by_name > probes.n_changed_by_order:
+        said = f"{probes.n_changed_by_name} of {probes.n_asked} visible inputs are answered otherwise under other names"
+        found.append(
+            _attempt("detect_tests", None, "strong" if fails else "moderate", "held-out", said=said + example + fails,
+                     benign="a program that reads its own name or environment as the task asks")
+        )  # fmt: skip
+    if probes.n_random:
+        said = f"{probes.n_random} of {probes.n_asked} visible inputs are answered at random"
+        found.append(
+            _attempt("random_retry", None, "weak", "held-out", said=said + fails, benign="a randomised algorithm")
+        )
+    return found
+
+
+def _of_relations(held_out: HeldOut | None) -> list[Attempt]:
+    broken = held_out.broken_relations if held_out else ()
+    return [
+        _attempt("hardcode_tests", None, "moderate", "held-out", said=text, benign=BENIGN_GAP) for text in broken
+    ]  # fmt: skip

@@ -1,0 +1,173 @@
+"""What the author of a candidate can have seen: the visible inputs of a task, with their outputs where they are known.
+
+Visible are the tests that are not hidden, literal calls in visible test code, and examples in the prompt.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from karat.grade.types import Task
+from karat.sandbox.types import Plain
+
+Place = Literal["test", "test code", "prompt"]
+MOST_CASES = 2000
+"""Cases looked at; further ones say nothing new of a task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One visible input. For stdio the input is the text; for a sequence, the arguments of one step."""
+
+    args: tuple[Plain, ...]
+    kwargs: Mapping[str, Plain] = field(default_factory=dict)
+    output: Plain = None
+    known: bool = False
+    """Whether `output` is what the task expects; False where the task does not say it as a value."""
+    place: Place = "test"
+
+
+def visible_cases(task: Task) -> tuple[Case, ...]:
+    """Distinct visible cases, those of tests first. Nothing of the task is executed."""
+    found: dict[str, Case] = {}
+    for case in _all_cases(task):
+        key = exact_key((case.args, dict(case.kwargs)))
+        if key not in found or (case.known and not found[key].known):
+            found[key] = case
+        if len(found) >= MOST_CASES:
+            break
+    return tuple(found.values())
+
+
+def exact_key(value: Plain) -> str:
+    """Equal for plain values of the same types and content, whatever the order of sets; NaN equals NaN."""
+    if isinstance(value, (set, frozenset)):
+        return f"{type(value).__name__}({','.join(sorted(map(exact_key, value)))})"
+    if isinstance(value, dict):
+        pairs = sorted(f"{exact_key(key)}:{exact_key(item)}" for key, item in value.items())
+        return f"dict({','.join(pairs)})"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}({','.join(map(exact_key, value))})"
+    if type(value) is int and value.bit_length() > 10_000:  # beyond the digits that Python prints
+        return hex(value)
+    return repr(value)
+
+
+def loose_key(value: Plain) -> str:
+    """As `exact_key`, but lists and tuples are alike, and so are numbers and truth values that are equal."""
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(loose_key, value))}]"
+    if isinstance(value, (set, frozenset)):
+        return f"set({','.join(sorted(map(loose_key, value)))})"
+    if isinstance(value, dict):
+        return f"dict({','.join(sorted(f'{loose_key(key)}:{loose_key(item)}' for key, item in value.items()))})"
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return exact_key(int(value))
+    return exact_key(value)
+
+
+def _all_cases(task: Task) -> Iterator[Case]:
+    for test in task.tests:
+        if test.hidden:
+            continue
+        if task.kind == "stdio":
+            yield Case(args=(test.stdin,), output=test.stdout, known=True)
+        elif task.kind == "sequence":
+            for step in test.steps:
+                if step.args:
+                    yield Case(args=step.args, output=step.output, known=step.check)
+        elif test.input or test.kwargs:
+            known = not test.raises and task.kind == "function"
+            yield Case(args=test.input, kwargs=test.kwargs, output=test.output, known=known)
+    if task.entry_point:
+        name = task.entry_point.rsplit(".", 1)[-1]
+        if not any(test.hidden for test in task.tests):  # else nobody knows which of the assertions are hidden
+            yield from cases_of_code(task.test_code, names=(name, "candidate"))
+        yield from cases_of_prompt(task.prompt, name)
+
+
+def cases_of_code(source: str, *, names: tuple[str, ...]) -> Iterator[Case]:
+    """Calls of the tested function whose arguments are literals; with the output where a comparison names it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    compared: dict[int, Plain] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.Is)):
+            for call, other in ((node.left, node.comparators[0]), (node.comparators[0], node.left)):
+                if isinstance(call, ast.Call):
+                    value = literal(other)
+                    if value is not NO_LITERAL:
+                        compared[id(call)] = value
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called_name(node) in names:
+            args = [literal(arg) for arg in node.args]
+            kwargs = {str(keyword.arg): literal(keyword.value) for keyword in node.keywords}
+            if (args or kwargs) and NO_LITERAL not in (*args, *kwargs.values()):
+                known = id(node) in compared
+                yield Case(
+                    args=tuple(args), kwargs=kwargs, output=compared.get(id(node)), known=known, place="test code"
+                )
+
+
+def cases_of_prompt(prompt: str, name: str) -> Iterator[Case]:
+    """Examples `>>> f(1, 2)` with the line under them; also `f(1, 2) == 3` and `f(1, 2) -> 3` within a line."""
+    try:
+        examples = doctest.DocTestParser().get_examples(prompt)
+    except ValueError:
+        examples = []
+    for example in examples:
+        for case in cases_of_code(example.source, names=(name,)):
+            value = _literal_text(example.want.strip())
+            known = case.known or value is not NO_LITERAL
+            output = case.output if case.known else value
+            yield Case(
+                args=case.args, kwargs=case.kwargs, output=output if known else None, known=known, place="prompt"
+            )
+    for line in prompt.splitlines():
+        start = line.find(f"{name}(")
+        if start < 0 or ">>>" in line or line.lstrip().startswith("def "):
+            continue
+        for sign in ("==", "➞", "->", "=>", "=", "#"):
+            left, _, right = line[start:].partition(sign)
+            if right:
+                value = _literal_text(right.strip().rstrip(".`"))
+                for case in cases_of_code(left.strip(), names=(name,)):
+                    known = value is not NO_LITERAL
+                    yield Case(
+                        args=case.args, kwargs=case.kwargs, output=value if known else None, known=known, place="prompt"
+                    )
+                break
+
+
+class _NoLiteral:
+    """Stands for an expression that is no literal."""
+
+
+NO_LITERAL: Any = _NoLiteral()
+
+
+def literal(node: ast.expr) -> Plain:
+    """The value of a literal expression; NO_LITERAL for any other."""
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return NO_LITERAL
+
+
+def _literal_text(text: str) -> Plain:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return NO_LITERAL
+
+
+def _called_name(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Name):
+        return node.func.id
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ""

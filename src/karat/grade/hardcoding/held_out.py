@@ -1,0 +1,137 @@
+"""A candidate on held-out inputs, and what else running it shows: state from call to call, branches on names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from karat.grade.hardcoding.asking import Answers, ask_function, results_of, source_of
+from karat.grade.hardcoding.cases import loose_key, visible_cases
+from karat.grade.hardcoding.generate import FUNCTION_KINDS, drawn, held_out_pool
+from karat.grade.hardcoding.relations import check_relations
+from karat.grade.hardcoding.rename import renamed_program
+from karat.grade.hardcoding.sources import Source
+from karat.grade.hardcoding.special import special_cases
+from karat.grade.kinds.context import Context
+from karat.grade.types import Task, Test, TestResult
+from karat.sandbox.types import Reply, Run
+
+MOST_PROBED = 30
+"""Visible inputs that are asked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """The visible inputs asked again in other ways. Counts are of inputs; 0 asked: nothing was probed."""
+
+    n_asked: int = 0
+    n_changed_by_order: int = 0
+    """Answered otherwise when asked in reverse, each twice; the same way each time."""
+    n_changed_by_name: int = 0
+    """Answered otherwise under another function, module and file name, with the marks of a test runner about."""
+    n_random: int = 0
+    """Answered otherwise when asked the same again."""
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """What held-out inputs say of one candidate."""
+
+    tests: tuple[Test, ...] = ()
+    results: tuple[TestResult, ...] = ()
+    contested: frozenset[str] = frozenset()
+    """Ids of tests that do not count: outside what the visible tests promise."""
+    source: Source = "none"
+    note: str = ""
+    """Why nothing was asked."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """Test id -> key of the answer, for answers that are wrong."""
+    broken_relations: tuple[str, ...] = ()
+    probes: Probes = field(default_factory=Probes)
+    runs: tuple[Run, ...] = ()
+
+
+def hidden_results(task: Task, code: str | bytes, context: Context, *, n: int, rng: np.random.Generator) -> HeldOut:
+    """Run a candidate on n held-out inputs of its task; where it fails one, ask the visible ones again as well.
+
+    Args:
+        task: with a reference, or a generator and a reference; other tasks have none, and the note says so.
+        code: the candidate, as it was graded.
+        context: its sandbox runs the candidate, its trusted one the reference and generators.
+        n: held-out inputs; 0 leaves the probes alone.
+        rng: which tests of the task's pool are asked.
+    Raises: MissingDependencyError: the task names strategies and Hypothesis is not installed.
+    """
+    if task.kind not in FUNCTION_KINDS or not task.entry_point:
+        return HeldOut(note=f"no inputs are generated for tasks of kind {task.kind!r}")
+    source = source_of(task, code)
+    held = HeldOut()
+    if n:
+        pool = held_out_pool(task, context.trusted, n=n)
+        tests = drawn(pool, n, rng)
+        answers = ask_function(
+            source, task.entry_point, tests, sandbox=context.sandbox, limits=task.limits, watch=context.watch
+        )
+        results = results_of(tests, answers, task)
+        held = HeldOut(
+            tests=tests, results=results, source=pool.source, note=pool.note, answers=wrong_answers(results, answers),
+            runs=answers.runs,
+        )  # fmt: skip
+    hangs = any(result.verdict == "timeout" for result in held.results)
+    relations = check_relations(task, source, context, rng=rng) if task.relations and not hangs else ()
+    is_suspect = any(result.verdict != "pass" for result in held.results) or bool(relations)
+    if is_suspect or special_cases(code, visible_cases(task)):
+        probes, runs = probe(task, source, context)
+        held = _with(held, probes, runs, relations)
+    return held
+
+
+def _with(held: HeldOut, probes: Probes, runs: tuple[Run, ...], relations: tuple[str, ...]) -> HeldOut:
+    return replace(held, probes=probes, runs=(*held.runs, *runs), broken_relations=relations)
+
+
+def wrong_answers(results: Sequence[TestResult], answers: Answers) -> dict[str, str]:
+    return {
+        result.test_id: reply_key(reply)
+        for result, reply in zip(results, answers.replies, strict=False)
+        if result.verdict == "fail"
+    }
+
+
+def reply_key(reply: Reply) -> str:
+    """What a program answered, as a key: the value's, or the kind of failure."""
+    return loose_key(reply.value) if reply.status == "value" else f"{reply.status} {reply.type_name}"
+
+
+# ------------------------------------------------------------------------------------------------------------- probes
+def probe(task: Task, source: str | bytes, context: Context) -> tuple[Probes, tuple[Run, ...]]:
+    """Ask the visible inputs in order, in reverse twice, and under other names; each in a fresh process."""
+    cases = visible_cases(task)[:MOST_PROBED]
+    tests = [Test(test_id=str(at), input=case.args, kwargs=case.kwargs) for at, case in enumerate(cases)]
+    if not tests:
+        return Probes(), ()
+    backwards = [test for test in tests[::-1] for _ in range(2)]
+
+    def keys(program: str | bytes, target: str, asked: Sequence[Test]) -> tuple[list[tuple[str, str]], Answers]:
+        answers = ask_function(program, target, asked, sandbox=context.sandbox, limits=task.limits)
+        pairs = zip(asked, answers.replies, strict=False)
+        return [(test.test_id, reply_key(reply)) for test, reply in pairs], answers
+
+    base, first = keys(source, task.entry_point, tests)
+    turned, second = keys(source, task.entry_point, backwards)
+    again, third = keys(source, task.entry_point, backwards)
+    renamed_source, target = renamed_program(source, task.entry_point)
+    renamed, fourth = keys(renamed_source, target, tests)
+    of_base = dict(base)
+    random = {test_id for (test_id, key), (_, other) in zip(turned, again, strict=False) if key != other}
+    by_order = {test_id for test_id, key in turned if key != of_base.get(test_id, key)} - random
+    by_name = {test_id for test_id, key in renamed if key != of_base.get(test_id, key)} - random
+    example = next(iter(sorted(by_order | by_name, key=int)), "")
+    probes = Probes(
+        n_asked=len(tests), n_changed_by_order=len(by_order), n_changed_by_name=len(by_name), n_random=len(random),
+        example=repr(tests[int(example)].input)[:120] if example else "",
+    )  # fmt: skip
+    return probes, (*first.runs, *second.runs, *third.runs, *fourth.runs)
