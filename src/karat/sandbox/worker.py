@@ -86,6 +86,12 @@ def binds_of(packages: Sequence[str], *, command: bool) -> list[str]:
     return kept
 
 
+def hidden_of(packages: Sequence[str]) -> list[str]:
+    """Folders inside of what is bound that stay out of sight; a virtual environment's may be named as packages."""
+    places = [f"{home}/{name}" for home in standard_library() for name in HIDDEN]
+    return [place for place in places if not any(f"{path}/".startswith(f"{place}/") for path in packages)]
+
+
 def links_of(*, command: bool) -> dict[str, str]:
     """Links of this system that lead to what is bound, as /lib to usr/lib."""
     names = COMMAND_BINDS if command else ("/lib", "/lib64")
@@ -114,7 +120,7 @@ class Worker:
         config = {
             "command": command,
             "binds": binds_of(packages, command=command),
-            "hidden": [] if command else [f"{home}/{name}" for home in standard_library() for name in HIDDEN],
+            "hidden": [] if command else hidden_of(packages),
             "texts": TEXTS,
             "links": links_of(command=command),
             "packages": list(packages),

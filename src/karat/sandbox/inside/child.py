@@ -17,7 +17,7 @@ import time
 import types
 from typing import Any
 
-from karat.sandbox.inside import audit, case, wire
+from karat.sandbox.inside import audit, case, operations, wire
 
 REQUESTS, REPLIES, EVIDENCE = 3, 4, 5
 SOURCE_NAME = "<candidate>"
@@ -124,8 +124,6 @@ def answer_call(call: dict[str, Any], namespace: dict[str, Any], objects: dict[i
 def resolve(call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, Any]) -> Any:
     """What a call names: a dotted path in the module, a method of a kept object, or an operation of a suite (`@`)."""
     if call["target"].startswith("@"):
-        from karat.sandbox.inside import operations
-
         return operations.OPERATIONS[call["target"]]
     parts = call["target"].split(".")
     if call["handle"] is not None:
