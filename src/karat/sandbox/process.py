@@ -118,7 +118,7 @@ class ProcessSession:
         self.closed: dict[str, float] = {}
         self.over: dict[str, Any] | None = None
         self.final: dict[str, Any] | None = None
-        self.killed = False
+        self.up = self.killed = False
         self.result: Run | None = None
         self.frames = {
             "replies": Frames(limits.reply_kb << 10),
@@ -217,7 +217,9 @@ class ProcessSession:
                 self.evidence.remark("replies flooded")
         else:
             message = load(frame)
-            if "over" in message:
+            if "up" in message:
+                self.up = True
+            elif "over" in message:
                 self.over = message["over"]
             elif "files" in message:
                 self.final = message
@@ -252,14 +254,15 @@ class ProcessSession:
     def _conclude(self) -> None:
         """Say how a program ended that answers no more."""
         if self.over is None and "replies" in self.closed:
-            self._until(lambda: self.over is not None, grace_s=min(1.0, max(0.05, self.deadline - time.monotonic())))
+            grace_s = min(1.0, max(0.05, self.deadline - time.monotonic()))
+            self._until(lambda: self.over is not None or "status" in self.closed, grace_s=grace_s)
         if self.over is None:
             if time.monotonic() >= self.deadline:
                 self._end("wall", f"not over within {self.limits.wall_s:g} s")
             elif "replies" in self.closed and "status" not in self.closed:
                 self.evidence.remark("reply channel closed")
                 self._end("exit", "the program closed the channel on which it answers")
-            elif not self._told_up():
+            elif not self.up:
                 self._end("fault", f"the supervisor did not start: {tail(self.output['stderr'])}")
             else:
                 self.evidence.remark("supervisor lost")
@@ -278,9 +281,6 @@ class ProcessSession:
             self._end("done", "")
         else:
             self._end("exit", f"the process left with status {os.WEXITSTATUS(code)} before it answered")
-
-    def _told_up(self) -> bool:
-        return self.over is not None or "status" not in self.closed
 
     # ------------------------------------------------------------------------------------------------------ the calls
     def call(self, call: Call, *, answer: Callable[[Call], Reply] | None = None) -> Reply:

@@ -7,8 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from karat.sandbox.inside import wire
@@ -172,5 +171,103 @@ class Pipes:
                 self.process.wait()
 
 
-def remaining(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
+class Mux:
+    """All streams over the standard input and output of one process that splits and joins them (`inside/bridge.py`).
+
+    A frame is one byte that names the stream and the bytes of it; no bytes are its end.
+    """
+
+    def __init__(self, end_by_force: Callable[[], None]) -> None:
+        self.end_by_force = end_by_force
+        self.selector = selectors.DefaultSelector()
+        self.queue = bytearray()
+        self.frames = Frames(2 * PART)
+        self.open_streams = set(FROM_CHILD)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, command: Sequence[str]) -> None:
+        """Start the engine's client. Raises: OSError: it cannot be started."""
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.to, self.come = self.process.stdin.fileno(), self.process.stdout.fileno()
+        for end in (self.to, self.come):
+            os.set_blocking(end, False)
+        self.selector.register(self.come, selectors.EVENT_READ)
+
+    def send(self, name: str, data: bytes) -> None:
+        for at in range(0, len(data), PART):
+            part = data[at : at + PART]
+            self.queue += wire.LENGTH.pack(len(part) + 1) + bytes([TO_CHILD.index(name)]) + part
+        self._write()
+
+    def finish(self, name: str) -> None:
+        self.queue += wire.LENGTH.pack(1) + bytes([TO_CHILD.index(name)])
+        self._write()
+
+    def poll(self, timeout_s: float) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        for key, _ in self.selector.select(max(0.0, timeout_s)):
+            if key.fd == self.to:
+                self._write()
+                continue
+            try:
+                part = os.read(self.come, PART)
+            except BlockingIOError:
+                continue
+            if not part:
+                return found + self._all_closed()
+            try:
+                for frame in self.frames.feed(part):
+                    found += self._frame(frame)
+            except (wire.WireError, IndexError):  # the process at the other end is not what was started
+                return found + self._all_closed()
+        return found
+
+    def _frame(self, frame: bytes) -> list[tuple[str, bytes]]:
+        name, part = FROM_CHILD[frame[0]], frame[1:]
+        if name not in self.open_streams:
+            return []
+        if not part:
+            self.open_streams.discard(name)
+        return [(name, part)]
+
+    def _all_closed(self) -> list[tuple[str, bytes]]:
+        if self.come in self.selector.get_map():
+            self.selector.unregister(self.come)
+        closed = [(name, b"") for name in sorted(self.open_streams)]
+        self.open_streams.clear()
+        return closed
+
+    def _write(self) -> None:
+        try:
+            while self.queue:
+                del self.queue[: os.write(self.to, self.queue[: 16 * PART])]
+        except BlockingIOError:
+            if self.to not in self.selector.get_map():
+                self.selector.register(self.to, selectors.EVENT_WRITE)
+            return
+        except OSError:
+            self.queue.clear()
+        if self.to in self.selector.get_map():
+            self.selector.unregister(self.to)
+
+    def kill(self) -> None:
+        self.end_by_force()
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+    def close(self) -> None:
+        self.selector.close()
+        if self.process is not None:
+            try:  # the end of its input ends the bridge, and with it the container
+                self.process.communicate(timeout=3.0)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                self.process.communicate()
