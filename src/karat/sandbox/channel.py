@@ -37,6 +37,7 @@ def encode_call(call: Call) -> dict[str, Any]:
         "kwargs": {name: encoder.encode(value) for name, value in call.kwargs.items()},
         "handle": call.handle,
         "keep": call.keep,
+        "hold": call.hold,
         "materialise": call.materialise,
         "returns_arguments": call.returns_arguments,
     }

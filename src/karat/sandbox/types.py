@@ -86,6 +86,8 @@ class Call:
     """Call a method of an object that an earlier reply kept."""
     keep: bool = False
     """Keep a result that is not plain, and answer with its handle."""
+    hold: bool = False
+    """Keep the result whatever it is: a new object of a class that derives from a plain type."""
     materialise: int = 0
     """Turn an iterator into a list of at most this many items; 0 leaves it, and it is then not a plain value."""
     returns_arguments: bool = False

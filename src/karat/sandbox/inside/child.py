@@ -24,10 +24,14 @@ SOURCE_NAME = "<candidate>"
 MESSAGE_LENGTH = 300
 
 
-def serve(job: dict[str, Any]) -> None:
-    """Run one program to its end. Returns when the trusted side says so or the script is over."""
+def serve(job: dict[str, Any], prepared: audit.Watch | None = None) -> None:
+    """Run one program to its end. Returns when the trusted side says so or the script is over.
+
+    Args:
+        prepared: a watch that was made, and not started, before this process was forked.
+    """
     started = time.perf_counter()
-    watch = audit.Watch(EVIDENCE, SOURCE_NAME) if job["watch"] else None
+    watch = (prepared or audit.Watch(EVIDENCE, SOURCE_NAME)) if job["watch"] else None
     case.prepare(job.pop("baits"), watch)
     objects: dict[int, Any] = {}
     if job["kind"] == "script":
@@ -142,6 +146,9 @@ def resolve(call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, 
 def encode_result(value: Any, call: dict[str, Any], objects: dict[int, Any]) -> dict[str, Any]:
     encoder = wire.Encoder(call["materialise"])
     type_name = type(value).__qualname__[:200]
+    if call.get("hold"):
+        objects[len(objects)] = value
+        return {"status": "handle", "value": {"h": [len(objects) - 1, type_name]}, "type_name": type_name}
     try:
         return {"status": "value", "value": encoder.encode(value), "type_name": type_name, "notes": encoder.notes}
     except (wire.NotPlainError, RecursionError) as error:
