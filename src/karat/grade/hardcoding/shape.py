@@ -42,6 +42,8 @@ class Shape:
     skeletons: frozenset[str] | None = None
     """Where strings have a few patterns (`9 a a 9 a`): these; None where they are free."""
     words: tuple[str, ...] = ()
+    closed_words: bool = False
+    """Whether words come from a small stock, so that new ones would be of another language."""
     laws: frozenset[str] = frozenset()
     """Names of the laws in LAWS that hold for every value."""
     inner: Shape | None = None
@@ -84,6 +86,8 @@ class Shape:
     def _admits_text(self, text: str, room: float) -> bool:
         if not self._admits_length(len(text), room) or not set(text) <= self.letters:
             return False
+        if self.closed_words:
+            return set(text.split()) <= set(self.words)
         return self.skeletons is None or skeleton(text) in self.skeletons
 
 
@@ -191,7 +195,8 @@ def shape_of(values: Sequence[Plain], depth: int = 0) -> Shape:
         facts |= {"shortest": min(sized), "longest": max(sized), "fixed_length": fixed}
     if texts:
         facts |= {"letters": letters_of(texts), "skeletons": skeletons_of(texts)}
-        facts["words"] = tuple(dict.fromkeys(word for text in texts for word in text.split()))
+        words = [word for text in texts for word in text.split()]
+        facts |= {"words": tuple(dict.fromkeys(words)), "closed_words": 2 * len(set(words)) <= len(words)}
     items = [item for value in groups for item in value] + [item for table in tables for item in table.values()]
     if items and depth < 5:
         facts["inner"] = shape_of(items, depth + 1)

@@ -272,7 +272,8 @@ def _judged(entries: Sequence[_Entry], known: _Visible, what: str, node: ast.AST
         entry_of.setdefault(index, entry)
     total = sum(matched.values())
     # An input alone of a table of inputs and values, with values that are not the outputs: some other use.
-    if len(matched) < 2 or total < LEAST_BITS or n_wrong > n_right or n_known < LEAST_PRECISION * len(entries):
+    least = LEAST_BITS if n_right else 2 * LEAST_BITS
+    if len(matched) < 2 or total < least or n_wrong > n_right or n_known < LEAST_PRECISION * len(entries):
         return None
     line = min(entry.line for entry in entry_of.values()) if node is None else getattr(node, "lineno", 0)
     said = f"{what}: {len(matched)} of {len(known.cases)} visible inputs"
@@ -291,7 +292,10 @@ def _branches(tree: ast.Module, known: _Visible) -> Iterator[Sign]:
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             continue
         arguments = function.args
-        names = tuple(arg.arg for arg in (*arguments.posonlyargs, *arguments.args) if arg.arg != "self")
+        named = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        names = tuple(arg.arg for arg in named if arg.arg != "self")
+        if arguments.vararg and not names:
+            names = (arguments.vararg.arg,)
         for node in ast.walk(function):
             if isinstance(node, (ast.If, ast.IfExp)):
                 entries += _of_test(node.test, names, _answer(node), known)
