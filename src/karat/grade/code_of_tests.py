@@ -1,4 +1,4 @@
-"""Test code taken apart: its statements in one scope, which names are the candidate's, what the task's prompt defines."""
+"""Test code taken apart: its statements in one scope, which names are the candidate's, what the prompt defines."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def is_humaneval(row: Mapping[str, Any]) -> bool:
 
 def read_humaneval(raw: Mapping[str, Any], number: int, notes: Notes) -> Task:
     row = Row(raw, number)
-    prompt, entry_point = row.text("prompt"), row.text("entry_point")
+    prompt, entry_point = row.text("prompt"), row.text("entry_point").strip()
     reference = ""
     if row.has("canonical_solution"):
         reference, changed = whole_program(prompt, row.text("canonical_solution"), entry_point)
@@ -156,7 +156,7 @@ def is_evalplus(row: Mapping[str, Any]) -> bool:
 def read_evalplus(raw: Mapping[str, Any], number: int, notes: Notes) -> Task:
     """Base inputs are the visible tests, plus inputs the hidden ones; the canonical solution says the outputs."""
     row = Row(raw, number)
-    prompt, entry_point = row.text("prompt"), row.text("entry_point")
+    prompt, entry_point = row.text("prompt"), row.text("entry_point").strip()
     if entry_point in OWN_ORACLE and row.has("test"):
         notes.append(("changed", "inputs of a task with many right answers left out: its assertions judge"))
         return read_humaneval(raw, number, notes)

@@ -17,7 +17,7 @@ from karat.grade.types import Comparison, Step, Task, TaskKind, Test
 
 KINDS = get_args(TaskKind)
 OWN_KEYS = ("tests", "hidden_tests", "test_code", "test_files", "steps")
-READ = {name for name in Task.__dataclass_fields__} - {"row", "extra", "source_format"} | {"hidden_tests", "values"}
+READ = set(Task.__dataclass_fields__) - {"row", "extra", "source_format"} | {"hidden_tests", "values"}
 """Columns that are read; the others become `extra`."""
 
 
@@ -35,7 +35,7 @@ def read_task(raw: Mapping[str, Any], number: int, notes: list[tuple[str, str]])
         raise DropRowError(f"kind {kind!r} is unknown; it is one of {', '.join(KINDS)}")
     default = {"text": "tokens"} if kind == "stdio" else {"sequences": "alike" if form == "json" else "distinct"}
     comparison = read_comparison(raw.get("comparison"), **default)
-    entry_point = row.text_or("entry_point")
+    entry_point = row.text_or("entry_point").strip()
     hidden = row.items("hidden_tests") if row.has("hidden_tests") else []
     visible = row.items("tests") if row.has("tests") else []
     tests = [
