@@ -24,7 +24,7 @@ from karat.errors import ResourceError
 from karat.sandbox import channel, policy
 from karat.sandbox.evidence import FRAME_BYTES, Evidence
 from karat.sandbox.inside import kernel, wire, zygote
-from karat.sandbox.process import ENVIRONMENT, check_program, load
+from karat.sandbox.process import check_program, load
 from karat.sandbox.transport import Frames
 from karat.sandbox.types import Call, Denial, Ended, FileChange, Limits, Program, Reply, Run, Wall
 from karat.sandbox.worker import PRELOAD, Over, Worker
@@ -200,7 +200,6 @@ class NamespaceSession:
     def _begin(self) -> None:
         program = self.program
         job = channel.job_of(program) | {"stdin": None, "files": {}, "read_only": []}
-        job["environment"] = ENVIRONMENT | dict(program.environment)
         payload = frame({"call": channel.encode_call(self.sent_first)}) if self.sent_first is not None else b""
         self._write(frame(job) + payload)
         if program.kind == "command":

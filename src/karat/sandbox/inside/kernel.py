@@ -42,12 +42,6 @@ _c = ctypes.PyDLL(None, use_errno=True)  # PyDLL: the interpreter's lock is held
 _syscall = _c.syscall
 _syscall.restype = ctypes.c_long
 _syscall.argtypes = [ctypes.c_long] * 7
-_before_fork = ctypes.pythonapi.PyOS_BeforeFork
-_after_fork_child = ctypes.pythonapi.PyOS_AfterFork_Child
-_after_fork_parent = ctypes.pythonapi.PyOS_AfterFork_Parent
-for _function in (_before_fork, _after_fork_child, _after_fork_parent):
-    _function.restype = None
-    _function.argtypes = []
 
 
 def call(name: str, *args: Any) -> int:
@@ -138,7 +132,11 @@ def close_from(fd: int) -> None:
 
 
 class Cloner:
-    """Forks with namespaces: all that can be prepared is prepared, because each fork pays for what remains."""
+    """Forks with namespaces: all that can be prepared is prepared, because each fork pays for what remains.
+
+    The interpreter's own work around a fork (PyOS_AfterFork_Child) puts right what other threads held; where there is
+    one thread, every lock and record is copied as it has to be.
+    """
 
     def __init__(self) -> None:
         place = ctypes.c_long(0)
@@ -156,12 +154,9 @@ class Cloner:
 
         Raises: OSError: the kernel refuses.
         """
-        _before_fork()
         pid: int = _syscall(*self.words)
         if pid == 0:
-            _after_fork_child()
             return 0, -1
-        _after_fork_parent()
         if pid < 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), "clone")

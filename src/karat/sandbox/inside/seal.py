@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from karat.sandbox.inside import versions
+
 Entry = tuple[str, Any, str, Any]
 """Printed name, container with `get` (a module's or class's dict), key, the sealed object."""
 
@@ -147,11 +149,24 @@ def _own_entries() -> list[Entry]:
     return entries
 
 
+def _with_tags(entries: tuple[Entry, ...]) -> list[tuple[Any, int, list[Entry]]]:
+    """Entries by container, with its version tag and what it is now; no tag where this interpreter has none."""
+    tag_of = versions.reader()
+    groups: dict[int, tuple[Any, int, list[Entry]]] = {}
+    for entry in entries:
+        container = entry[1]
+        if id(container) not in groups:
+            tag = None if tag_of is None else tag_of(container)
+            groups[id(container)] = (tag, 0 if tag is None else tag.value, [])
+        groups[id(container)][2].append(entry)
+    return list(groups.values())
+
+
 def make_check() -> Callable[[bool], list[tuple[str, str]]]:
     """A function that compares; it returns only what it has not returned before. All that it uses is in its cells, so
     that a candidate which replaces names of this module changes nothing.
     """
-    often, final = prepare()
+    often, final = (_with_tags(entries) for entries in prepare())
     modules = sys.modules
     watched = [
         (name, modules[name]) for name in (*OFTEN, "math", "operator", "copy", "unittest", "io") if name in modules
@@ -166,12 +181,15 @@ def make_check() -> Callable[[bool], list[tuple[str, str]]]:
 
     def changes(whole: bool) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        for entries in (often, final) if whole else (often,):
-            for name, container, key, value in entries:
-                now = container.get(key, missing)
-                if now is not value and name not in told:
-                    told.add(name)
-                    found.append((name, "removed" if now is missing else f"now {name_of(type(now))}"))
+        for groups in (often, final) if whole else (often,):
+            for tag, version, entries in groups:
+                if tag is not None and tag.value == version:
+                    continue
+                for name, container, key, value in entries:
+                    now = container.get(key, missing)
+                    if now is not value and name not in told:
+                        told.add(name)
+                        found.append((name, "removed" if now is missing else f"now {name_of(type(now))}"))
         for name, detail in state_changes(whole):
             if name not in told:
                 told.add(name)

@@ -65,7 +65,7 @@ def read_frame(fd: int, limit: int = 1 << 30) -> bytes:
 
 def dump(message: Any) -> bytes:
     """JSON of a message whose values are already encoded."""
-    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return "".join(_chunks(message, 0)).encode("ascii")
 
 
 def _refuse_constant(name: str) -> Any:
@@ -85,11 +85,34 @@ def load(payload: bytes) -> Any:
     Raises: WireError: not JSON of this format (NaN, duplicate keys, too deep, too many digits).
     """
     try:
-        return json.loads(payload, parse_constant=_refuse_constant, object_pairs_hook=_pairs)
+        text = payload.decode("utf-8")
+        message, end = _scan(text, 0)
     except WireError:
         raise
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, StopIteration) as error:
         raise WireError(f"not a message: {error or type(error).__name__}"[:200]) from None
+    if end != len(text):
+        raise WireError(f"not a message: {len(text) - end} characters too many")
+    return message
+
+
+_decoder: Any = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_pairs)
+_scan = _decoder.scan_once
+"""Made once, as is the encoder: to make them for each message costs more than the message."""
+
+
+def _chunks_of() -> Any:
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+    try:
+        from _json import make_encoder
+    except ImportError:  # an interpreter without the accelerator
+        return lambda message, level: encoder.iterencode(message)
+    return make_encoder(
+        None, encoder.default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
+    )
+
+
+_chunks = _chunks_of()
 
 
 # ------------------------------------------------------------------------------------------------------------ encode
@@ -241,6 +264,8 @@ def decode(data: Any, depth: int = 0) -> Any:
             raise WireError("a large int must be in hexadecimal")
         return data
     if isinstance(data, float):
+        if not math.isfinite(data):  # 1e999 is JSON, and no value of the format
+            raise WireError("a float that JSON has no number for")
         return data
     if depth > 2 * MAX_DEPTH:
         raise WireError(f"nested deeper than {2 * MAX_DEPTH}")

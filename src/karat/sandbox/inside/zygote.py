@@ -23,7 +23,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from karat.sandbox.inside import child, folder, kernel, landlock, seccomp, wire
+from karat.sandbox.inside import audit, child, folder, kernel, landlock, seccomp, wire
 
 CONTROL, RESERVED = 40, 6
 """Where the server keeps its socket; descriptors of a candidate are below RESERVED."""
@@ -42,6 +42,30 @@ ENDED = struct.Struct("<iddQQ")
 """Wait status, user and system seconds, peak resident kB, page faults."""
 CODE, COMMAND, END = 0, 1, 2
 OPEN_FILES = 256
+
+
+PRACTICE = 20
+"""Often enough for the interpreter to have specialised its instructions."""
+
+SAMPLE: dict[str, Any] = {
+    "source": "def add(a, b):\n    return [a + b]\n",
+    "kind": "module",
+    "argv": [],
+    "environment": {},
+    "baits": [],
+    "asks": [],
+    "watch": True,
+}
+SAMPLE_CALL: dict[str, Any] = {
+    "target": "add",
+    "args": [1, 2],
+    "kwargs": {},
+    "handle": None,
+    "keep": False,
+    "materialise": 0,
+    "returns_arguments": False,
+}
+"""What the server practises on."""
 
 
 # ---------------------------------------------------------------------------------------------------------- launcher
@@ -189,6 +213,10 @@ class Keeper:
 
 
 # ------------------------------------------------------------------------------------------------------------ server
+def ignore(**_: Any) -> None:
+    """Takes the place of os.register_at_fork while modules are preloaded."""
+
+
 class Server:
     """Forks candidates. Everything that can be done once is done before the first."""
 
@@ -196,12 +224,18 @@ class Server:
         self.config = config
         self.control = self.place(control)
         sys.path += config["packages"]
+        sys.argv[1:] = []
+        sys.orig_argv[:] = [sys.executable]
+        register = os.register_at_fork
+        os.register_at_fork = ignore  # random would seed itself anew in each candidate; nothing else needs it
         for name in config["preload"]:
             with contextlib.suppress(ImportError):  # not in this interpreter
                 __import__(name)
+        os.register_at_fork = register
         self.own = seccomp.Filter(seccomp.own_filter())
         self.cloner = kernel.Cloner()
         self.code = seccomp.Filter(seccomp.filter_for(config["command"]))
+        self.watch = audit.Watch(child.EVIDENCE, child.SOURCE_NAME)
 
     def place(self, control: socket.socket) -> socket.socket:
         """Our descriptors above those of a candidate, whose places are filled so that nothing received lands there."""
@@ -230,6 +264,10 @@ class Server:
         return self.code.install_with_listener() if self.config["seccomp"] else -1
 
     def serve(self) -> NoReturn:
+        self.practise()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
         try:
             listener = self.harden()
         except OSError as error:
@@ -239,9 +277,6 @@ class Server:
         if listener >= 0:
             os.close(listener)
         self.config = {"packages": self.config["packages"], "seccomp": self.config["seccomp"]}
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         control, poll = self.control, select.poll()
         poll.register(control, select.POLLIN)
         while True:
@@ -250,6 +285,19 @@ class Server:
                 os._exit(0)
             if len(order) == ORDER.size:  # anything shorter is a word to end a candidate that has ended by itself
                 self.spawn(order, ancillary, poll)
+
+    def practise(self) -> None:
+        """Do here what every candidate does, so that what is made on first use is made before the fork."""
+        if "random" in sys.modules:
+            sys.modules["random"].seed(0)
+        for _ in range(PRACTICE):
+            job = wire.load(wire.dump(SAMPLE))
+            namespace = child.load(job, None, {})
+            assert namespace is not None
+            reply = child.answer_call(wire.load(wire.dump(SAMPLE_CALL)), namespace, {})
+            wire.dump({"reply": reply})
+            self.watch.changes(True)
+            sys.modules.pop("solution")
 
     def spawn(self, order: bytes, ancillary: Any, poll: Any) -> None:
         fds = struct.unpack(f"{len(ancillary[0][2]) // 4}i", ancillary[0][2])
@@ -297,11 +345,11 @@ class Server:
             self.own.install()
         gc.enable()
         job = wire.load(wire.read_frame(child.REQUESTS))
-        os.environ.clear()
-        os.environ.update(job["environment"])
+        if job["environment"]:
+            os.environ.update(job["environment"])
         if kind == COMMAND:
             run_command(job)
-        child.serve(job)
+        child.serve(job, self.watch)
         os._exit(0)
 
 
