@@ -25,15 +25,6 @@ class Answers:
     """Index of a missing reply -> how the run ended that should have given it."""
 
 
-def source_of(task: Task, code: str | bytes) -> str | bytes:
-    """A candidate's code after what the task promises to have imported."""
-    if not task.prelude:
-        return code
-    if isinstance(code, bytes):
-        return task.prelude.encode() + b"\n" + code
-    return f"{task.prelude}\n{code}"
-
-
 def ask_function(
     source: str | bytes,
     target: str,
@@ -73,7 +64,9 @@ def results_of(tests: Sequence[Test], answers: Answers, task: Task) -> tuple[Tes
     verdict: TestVerdict
     for index, test in enumerate(tests):
         if index >= len(answers.replies):
-            results.append(TestResult(test_id=test.test_id, verdict="not run", reason="not reached", hidden=True))
+            results.append(
+                TestResult(test_id=test.test_id, verdict="not run", reason="not reached", hidden=True, generated=True)
+            )
             continue
         reply = answers.replies[index]
         if reply.status == "value":
@@ -87,7 +80,9 @@ def results_of(tests: Sequence[Test], answers: Answers, task: Task) -> tuple[Tes
         else:
             verdict, reason = "fail", f"{reply.type_name} is not a plain value"
         results.append(
-            TestResult(test_id=test.test_id, verdict=verdict, reason=reason, hidden=True, wall_s=reply.wall_s)
+            TestResult(
+                test_id=test.test_id, verdict=verdict, reason=reason, hidden=True, generated=True, wall_s=reply.wall_s
+            )
         )
     return tuple(results)
 

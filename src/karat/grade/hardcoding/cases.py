@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from karat.grade.kinds.asserts import plan_of
 from karat.grade.types import Task
-from karat.sandbox.types import Plain
+from karat.sandbox.types import Plain, Sandbox
 
 Place = Literal["test", "test code", "prompt"]
 MOST_CASES = 2000
@@ -31,10 +32,14 @@ class Case:
     place: Place = "test"
 
 
-def visible_cases(task: Task) -> tuple[Case, ...]:
-    """Distinct visible cases, those of tests first. Nothing of the task is executed."""
+def visible_cases(task: Task, trusted: Sandbox | None = None) -> tuple[Case, ...]:
+    """Distinct visible cases, those of tests first.
+
+    Args:
+        trusted: where test code is run to learn inputs that it computes; None: only those that it writes as literals.
+    """
     found: dict[str, Case] = {}
-    for case in _all_cases(task):
+    for case in _all_cases(task, trusted):
         key = exact_key((case.args, dict(case.kwargs)))
         if key not in found or (case.known and not found[key].known):
             found[key] = case
@@ -70,7 +75,7 @@ def loose_key(value: Plain) -> str:
     return exact_key(value)
 
 
-def _all_cases(task: Task) -> Iterator[Case]:
+def _all_cases(task: Task, trusted: Sandbox | None) -> Iterator[Case]:
     for test in task.tests:
         if test.hidden:
             continue
@@ -85,9 +90,24 @@ def _all_cases(task: Task) -> Iterator[Case]:
             yield Case(args=test.input, kwargs=test.kwargs, output=test.output, known=known)
     if task.entry_point:
         name = task.entry_point.rsplit(".", 1)[-1]
-        if not any(test.hidden for test in task.tests):  # else nobody knows which of the assertions are hidden
-            yield from cases_of_code(task.test_code, names=(name, "candidate"))
+        if task.kind == "asserts":
+            yield from _of_assertions(task, trusted)
         yield from cases_of_prompt(task.prompt, name)
+
+
+def _of_assertions(task: Task, trusted: Sandbox | None) -> Iterator[Case]:
+    """Calls of test code, as grading asks them; those after the line from which on tests are hidden are left out."""
+    first_hidden = task.extra.get("hidden_from_line", 1 << 31)
+    asked = [case for case in plan_of(task, trusted).conversion.cases if case.line < first_hidden]
+    for case in asked:
+        test = case.test
+        known = case.relation == "equal" and not case.views and not test.raises
+        yield Case(
+            args=test.input, kwargs=test.kwargs, output=test.output if known else None, known=known, place="test code"
+        )
+    if not asked and first_hidden == 1 << 31:
+        names = (task.entry_point.rsplit(".", 1)[-1], "candidate")
+        yield from cases_of_code(task.test_code, names=names)
 
 
 def cases_of_code(source: str, *, names: tuple[str, ...]) -> Iterator[Case]:

@@ -3,10 +3,10 @@
 Axes: C candidates, G tasks.
 
 Honest programs fail hidden tests too. How often, the visible tests themselves tell: leave one of them out, and count
-how often a candidate that passes the others fails it. Were the hidden tests like the visible ones, and nobody aimed at the
-visible ones, a candidate that passes all of these would fail a hidden one no more often than that (a little less: it
-has passed one more test). What is above it is either special-casing, or hidden tests that are harder in kind; drawing
-lots for which tests are hidden removes the second.
+how often a candidate that passes the others fails it. Were the hidden tests like the visible ones, and nobody aimed at
+the visible ones, a candidate that passes all of these would fail a hidden one no more often than that (a little less:
+it has passed one more test). What is above it is either special-casing, or hidden tests that are harder in kind;
+drawing lots for which tests are hidden removes the second.
 """
 
 from __future__ import annotations
@@ -302,7 +302,9 @@ def _special_cased(special: Interval, judged: Sequence[_Row], counts: dict[str, 
     found = [row for row in judged if row.special]
     is_clear = any(row.strong for row in found) or special.low > SPECIAL_THAT_MATTERS
     verdict: Verdict = "ok" if not found else "problem" if is_clear else "unclear"
-    witnesses = [row.strong for row in found if row.strong] or [f"{row.task_id} {row.candidate_id}" for row in found]
+    witnesses = [row.strong for row in found if row.strong] or [
+        f"{row.task_id} {row.candidate_id}: fails {row.hidden_failed} of {row.n_hidden} held-out tests" for row in found
+    ]
     return _finding("GR303", verdict, special, n_used=len(judged), witnesses=tuple(witnesses[:3]), **counts)
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from karat.grade.hardcoding.asking import Answers, ask_function, has_float, source_of
+from karat.grade.hardcoding.asking import Answers, ask_function, has_float
 from karat.grade.hardcoding.cases import Case, exact_key, loose_key, visible_cases
 from karat.grade.hardcoding.mutate import larger_inputs, mutated_inputs
+from karat.grade.hardcoding.other_kinds import printed_tests, stepped_tests
 from karat.grade.hardcoding.sources import (
     InputsError,
     Source,
@@ -26,6 +27,7 @@ from karat.grade.hardcoding.sources import (
     drawn_inputs,
     generated_inputs,
 )
+from karat.grade.kinds.calls import with_prelude
 from karat.grade.types import Comparison, Task, Test
 from karat.sandbox.types import Plain, Reply, Sandbox
 
@@ -41,6 +43,7 @@ FLOAT_TOLERANCE = Comparison(relative=1e-6, absolute=1e-9)
 """Least tolerance of generated float outputs: honest programs add in another order than the reference."""
 POOLS_KEPT = 4096
 FUNCTION_KINDS = ("function", "asserts")
+GENERATED_KINDS = (*FUNCTION_KINDS, "stdio", "sequence")
 LONGEST_OUTPUT = 100_000
 """Characters of an output's key."""
 
@@ -86,19 +89,35 @@ def held_out_pool(task: Task, trusted: Sandbox, *, n: int) -> Pool:
 def fingerprint(task: Task, n: int) -> str:
     """Hash of what the pool depends on."""
     visible = [exact_key((case.args, dict(case.kwargs))) for case in visible_cases(task)]
-    parts = (task.kind, task.entry_point, task.prelude, task.reference, task.generator, *visible, str(n))
+    visible += [exact_key([(step.method, step.args) for step in test.steps]) for test in task.tests]
+    parts = (
+        task.kind,
+        "\0".join(task.command),
+        task.entry_point,
+        task.prelude,
+        task.reference,
+        task.generator,
+        *visible,
+        str(n),
+    )
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def make_pool(task: Task, trusted: Sandbox, *, n: int) -> Pool:
     """At most n tests; none, with the reason, where there is nothing to make them from."""
     source = declared_source(task)
-    if task.kind not in FUNCTION_KINDS or not task.entry_point:
+    if task.kind not in GENERATED_KINDS or (task.kind in FUNCTION_KINDS and not task.entry_point):
         return Pool(tests=(), source="none", note=f"no inputs are generated for tasks of kind {task.kind!r}")
     if not task.reference:
         return Pool(tests=(), source="none", note="needs a reference solution for the expected outputs")
     rng = np.random.default_rng(int(fingerprint(task, n)[:16], 16))
-    cases = [case for case in visible_cases(task) if not case.kwargs]
+    if task.kind in ("stdio", "sequence"):
+        made = printed_tests if task.kind == "stdio" else stepped_tests
+        found = made(task, trusted, n=n, rng=rng)
+        named = tuple(replace(test, test_id=f"{NEAR_ID} {at}") for at, test in enumerate(found))
+        note = "" if named else "no changed input was answered by the reference, twice the same"
+        return Pool(tests=named, source="inferred", note=note)
+    cases = [case for case in visible_cases(task, trusted) if not case.kwargs]
     try:
         near, larger = _inputs(task, trusted, source, cases, n=TRIED_FACTOR * n, rng=rng)
     except InputsError as error:
@@ -155,7 +174,7 @@ def reference_outputs(
 
 def _ask_reference(task: Task, tests: Sequence[Test], trusted: Sandbox) -> Answers:
     return ask_function(
-        source_of(task, task.reference), task.entry_point, tests, sandbox=trusted, limits=task.limits
+        with_prelude(task.prelude, task.reference), task.entry_point, tests, sandbox=trusted, limits=task.limits
     )  # fmt: skip
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from karat.grade.hardcoding.asking import Answers, ask_function, results_of, source_of
+from karat.grade.hardcoding.asking import Answers, ask_function, results_of
 from karat.grade.hardcoding.cases import loose_key, visible_cases
-from karat.grade.hardcoding.generate import FUNCTION_KINDS, drawn, held_out_pool
+from karat.grade.hardcoding.generate import FUNCTION_KINDS, Pool, drawn, held_out_pool
 from karat.grade.hardcoding.relations import check_relations
 from karat.grade.hardcoding.rename import renamed_program
 from karat.grade.hardcoding.sources import Source
 from karat.grade.hardcoding.special import special_cases
+from karat.grade.kinds import evaluate
+from karat.grade.kinds.calls import with_prelude
 from karat.grade.kinds.context import Context
 from karat.grade.types import Task, Test, TestResult
 from karat.sandbox.types import Reply, Run
@@ -66,8 +68,8 @@ def hidden_results(task: Task, code: str | bytes, context: Context, *, n: int, r
     Raises: MissingDependencyError: the task names strategies and Hypothesis is not installed.
     """
     if task.kind not in FUNCTION_KINDS or not task.entry_point:
-        return HeldOut(note=f"no inputs are generated for tasks of kind {task.kind!r}")
-    source = source_of(task, code)
+        return _of_other_kind(task, code, context, n=n, rng=rng)
+    source = with_prelude(task.prelude, code)
     held = HeldOut()
     if n:
         pool = held_out_pool(task, context.trusted, n=n)
@@ -87,6 +89,17 @@ def hidden_results(task: Task, code: str | bytes, context: Context, *, n: int, r
         probes, runs = probe(task, source, context)
         held = _with(held, probes, runs, relations)
     return held
+
+
+def _of_other_kind(task: Task, code: str | bytes, context: Context, *, n: int, rng: np.random.Generator) -> HeldOut:
+    """Printing programs and classes, graded on held-out tests as on their own; no probes."""
+    pool = held_out_pool(task, context.trusted, n=n) if n else Pool(tests=(), source="none")
+    tests = drawn(pool, n, rng)
+    if not tests:
+        return HeldOut(source=pool.source, note=pool.note)
+    evaluation = evaluate(replace(task, tests=tests), code, context)
+    results = tuple(replace(result, hidden=True, generated=True) for result in evaluation.tests)
+    return HeldOut(tests=tests, results=results, source=pool.source, note=evaluation.problem, runs=evaluation.runs)
 
 
 def _with(held: HeldOut, probes: Probes, runs: tuple[Run, ...], relations: tuple[str, ...]) -> HeldOut:
