@@ -8,7 +8,7 @@ from typing import Literal
 from karat.options import option, require_least
 
 Backend = Literal["auto", "namespaces", "bubblewrap", "container", "subprocess"]
-Policy = Literal["strict", "standard", "any"]
+Policy = Literal["auto", "strict", "standard", "any"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +19,9 @@ class GradeConfig:
     ray: bool = option(False, "Grade on a Ray cluster: RAY_ADDRESS names it, else one is started on this machine.")
     backend: Backend = option("auto", "What isolates the code; auto: the strongest that works here.")
     policy: Policy = option(
-        "standard",
-        "Walls without which nothing is graded. standard: no host files, network or survivors; strict: all; any: none.",
+        "auto",
+        "Walls without which nothing is graded. standard: no host files, network or survivors; strict: all; any: none; "
+        "auto: standard, or any for a back end that is named.",
     )
     packages: str = option("", "Folders of Python packages that candidates may import, separated by ':'. Read-only.")
     wall_s: float = option(0.0, "Seconds by the clock for all tests of one run; 0: the task's own limit.")

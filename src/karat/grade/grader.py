@@ -57,7 +57,8 @@ class Grader:
     # ------------------------------------------------------------------------------------------------------ sandboxes
     def _open(self) -> Sandbox:
         packages = tuple(path for path in self.config.packages.split(":") if path)
-        sandbox = open_sandbox(self.config.backend, policy=self.config.policy, packages=packages)
+        policy = None if self.config.policy == "auto" else self.config.policy
+        sandbox = open_sandbox(self.config.backend, policy=policy, packages=packages)
         with self._lock:
             self._opened.append(sandbox)
         return sandbox
