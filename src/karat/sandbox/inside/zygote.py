@@ -185,6 +185,11 @@ class Keeper:
         mount_box(int(order["fresh"]), command=self.command)
         self.given = {path: wire.decode(content) for path, content in order["files"].items()}
         folder.write(WORK, self.given, ())
+        for path in sorted({above for path in order["read_only"] for above in folder.parents(path)[1:]}):
+            # a mount of its own: a folder that is one cannot be renamed or removed, and another put in its place
+            tree = kernel.clone_tree(f"{WORK}/{path}")
+            kernel.attach_tree(tree, f"{WORK}/{path}")
+            os.close(tree)
         for path in order["read_only"]:
             place = f"{WORK}/{path}"
             os.chmod(place, 0o444)
