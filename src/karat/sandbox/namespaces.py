@@ -418,6 +418,9 @@ class NamespaceSession:
             if message is None:
                 return channel.missing(self.message, wall_s=wall_s)
             if "ask" not in message:
+                if self.incoming:
+                    self.evidence.remark("extra reply")
+                    return channel.missing("more than one reply to one call", wall_s=wall_s)
                 return channel.decode_reply(message.get("reply"), wall_s)
             if answer is None:
                 self.evidence.remark("asked without being given anything to ask")
