@@ -19,7 +19,8 @@ from pathlib import Path
 
 from karat.errors import ResourceError
 from karat.sandbox import policy, probes
-from karat.sandbox.places import COMMANDS, CONFIGURATION, DEVICES, LIBRARIES
+from karat.sandbox.inside.folder import parents
+from karat.sandbox.places import COMMANDS, CONFIGURATION, DEVICES, FIRST_UID, LIBRARIES
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
@@ -38,8 +39,6 @@ WORK = "/work"
 KARAT = "/karat"
 ROOT_KEEPS = ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_KILL")
 """What the supervisor needs, where it is root, to give the program a user of its own and to end it."""
-FIRST_UID = 0x30000000
-"""User ids from here to 2**24 more belong to nobody; each run of a root supervisor takes one."""
 
 
 def available() -> str:
@@ -97,6 +96,9 @@ def file_system(program: Program, limits: Limits, *, packages: Sequence[str], fi
     if command:
         options += ["--proc", "/proc", "--symlink", "/proc/self/fd", "/dev/fd"]
     options += ["--remount-ro", "/dev", "--perms", "0755", "--size", str(limits.files_mb << 20), "--tmpfs", WORK]
+    above = {parent for path in program.read_only for parent in parents(path)[1:]} if fixed else set()
+    for path in sorted(above):  # a folder that is a mount cannot be renamed, and another put in its place
+        options += ["--size", str(limits.files_mb << 20), "--tmpfs", f"{WORK}/{path}"]
     for path in program.read_only if fixed else ():
         options += ["--ro-bind", os.path.join(fixed, path), f"{WORK}/{path}"]
     options += ["--symlink", WORK, "/tmp", "--remount-ro", "/", "--chdir", WORK]

@@ -7,3 +7,5 @@ COMMANDS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/include", "/usr/libe
 """Only for programs of the kind `command`: compilers, shells and other interpreters."""
 CONFIGURATION = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/alternatives", "/etc/localtime")
 DEVICES = ("null", "zero", "full", "random", "urandom")
+FIRST_UID = 0x30000000
+"""User ids from here to 2**24 more belong to nobody: where we are root, each run takes one."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 import functools
 import json
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 from karat.sandbox import policy, probes
 from karat.sandbox.inside import landlock
-from karat.sandbox.places import COMMANDS, CONFIGURATION, LIBRARIES
+from karat.sandbox.places import COMMANDS, CONFIGURATION, FIRST_UID, LIBRARIES
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
@@ -39,6 +41,19 @@ SCOPES_SIGNALS = 6
 def available() -> str:
     """Empty where this back end works: everywhere that has processes and pipes of POSIX."""
     return "" if os.name == "posix" else "it needs a POSIX system"
+
+
+def own_user(program: Program, folder: str) -> int:
+    """A user id for one run, where we are root and a process of another user can reach what it needs; else 0."""
+    needed = [folder] if program.kind == "command" else [folder, interpreter(), sys.base_prefix]
+    if os.geteuid() != 0 or not all(open_to_all(place) for place in needed):
+        return 0
+    return FIRST_UID + secrets.randbits(24)
+
+
+def open_to_all(place: str) -> bool:
+    """Whether the folders above a place let every user through."""
+    return all(os.stat(above).st_mode & 0o001 for above in Path(place).parents)
 
 
 @functools.cache
@@ -75,6 +90,7 @@ class PlainSandbox:
             "fds": pipes.theirs,
             "packages": self.packages,
             "lock": self._lock(program, folder),
+            "uid": own_user(program, folder),
         }
         command = [
             interpreter(),

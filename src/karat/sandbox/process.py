@@ -191,9 +191,10 @@ class ProcessSession:
             return
         try:
             for frame in self.frames[name].feed(part):
-                self._frame(name, frame)
+                if name in self.frames:
+                    self._frame(name, frame)
         except wire.WireError as error:
-            del self.frames[name]  # what follows cannot be cut into frames any more: it is read and dropped
+            self.frames.pop(name)  # what follows cannot be cut into frames any more: it is read and dropped
             self.evidence.remark(f"{name}: no frame of the protocol")
             if name == "replies":
                 self._end("output", f"a reply of {error}")
@@ -210,6 +211,8 @@ class ProcessSession:
     def _frame(self, name: str, frame: bytes) -> None:
         if name == "evidence":
             self.evidence.take(frame)
+            if self.evidence.full:
+                self.frames.pop(name, None)  # read on and dropped, so that a flood costs no time here
         elif name == "replies":
             if len(self.incoming) < 100:
                 self.incoming.append(frame)

@@ -181,7 +181,7 @@ def harden(settings: dict[str, Any]) -> None:
     """
     if sys.platform != "linux":
         return
-    from karat.sandbox.inside import kernel, landlock, seccomp
+    from karat.sandbox.inside import confine, kernel, landlock, seccomp
 
     with contextlib.suppress(OSError):
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
@@ -189,6 +189,9 @@ def harden(settings: dict[str, Any]) -> None:
     if settings["lock"] is not None:
         with contextlib.suppress(OSError):
             landlock.restrict(**settings["lock"])
+    if not settings["alone"]:
+        with contextlib.suppress(OSError):
+            confine.install(marks=not settings["uid"] and settings["kind"] != "command")
     with contextlib.suppress(OSError):
         for code in (refusing(seccomp.filter_for(settings["kind"] == "command")), seccomp.own_filter()):
             seccomp.Filter(code).install()
