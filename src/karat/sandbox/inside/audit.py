@@ -317,7 +317,7 @@ def _handle_code(handlers: dict[str, Any], record: Any, caller: Any, text: Any, 
 
     def imported(event: str, args: Any) -> None:
         name = text(args[0])
-        if name.partition(".")[0] in telling or name.startswith("test_"):
+        if name in telling or name.startswith("test_"):
             _, line, _via = caller()
             if line is not None:
                 record(event, name, line)
