@@ -158,4 +158,6 @@ def read(parent: int, name: str, size: int) -> bytes:
 
 
 def printable(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")[:255]
+    """A name that is safe to print: bytes that are no UTF-8 and control characters are escaped."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)[:255]
