@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+KNOWN_MODULES = {"np": "numpy", "numpy": "numpy", "pytest": "pytest", "pd": "pandas"}
 
 
 @dataclass(slots=True)
@@ -20,6 +23,8 @@ class TestCode:
     """Names that the test code, or the helpers that come with the task, bind."""
     fixed: frozenset[str]
     """Those that are imported or come with the task."""
+    modules: frozenset[str]
+    """Modules that it uses and does not import: in one namespace with a candidate, its imports would have served."""
     in_one_scope: bool
     """False where `check` returns early, so that its statements cannot be taken out of it."""
 
@@ -27,7 +32,13 @@ class TestCode:
         """What a name of the test code is called in the candidate's module; empty for any other name."""
         if name == self.alias or (name == self.entry_point and name not in self.bound):
             return self.entry_point
-        return "" if name in self.bound or hasattr(builtins, name) or name.startswith("__") else name
+        if name in self.bound or name in self.modules or hasattr(builtins, name) or name.startswith("__"):
+            return ""
+        return name
+
+    def imports(self) -> str:
+        """Imports of the modules that the test code only uses."""
+        return "\n".join(f"import {KNOWN_MODULES.get(name, name)} as {name}" for name in sorted(self.modules))
 
     def candidate_names(self) -> tuple[str, ...]:
         """Names that must be there as functions for the test code to run."""
@@ -42,7 +53,8 @@ def read_test_code(test_code: str, entry_point: str, helpers: str = "") -> TestC
     fixed = bound_names(ast.parse(helpers).body if helpers else [])
     fixed |= bound_names([s for s in body if isinstance(s, (ast.Import, ast.ImportFrom))])
     bound = frozenset(bound_names(body) | fixed) - {alias}
-    return TestCode(body, entry_point, alias, bound, frozenset(fixed), in_one_scope)
+    modules = frozenset(_used_as_modules(body) - bound - {alias, entry_point})
+    return TestCode(body, entry_point, alias, bound, frozenset(fixed), modules, in_one_scope)
 
 
 def _inline_check(body: list[ast.stmt], entry_point: str) -> tuple[list[ast.stmt], str, bool]:
@@ -86,6 +98,18 @@ def bound_names(body: Sequence[ast.stmt]) -> set[str]:
         elif isinstance(node, ast.ExceptHandler) and node.name:
             names.add(node.name)
     return names
+
+
+def _used_as_modules(body: Sequence[ast.stmt]) -> set[str]:
+    """Names of modules that occur before a dot, and nowhere else."""
+    before_dot: set[str] = set()
+    elsewhere: set[str] = set()
+    attributes = [part for s in body for part in ast.walk(s) if isinstance(part, ast.Attribute)]
+    bases = {id(part.value) for part in attributes}
+    for node in (part for s in body for part in ast.walk(s)):
+        if isinstance(node, ast.Name):
+            (before_dot if id(node) in bases else elsewhere).add(node.id)
+    return {name for name in before_dot - elsewhere if name in sys.stdlib_module_names or name in KNOWN_MODULES}
 
 
 def helpers_of(prompt: str, entry_point: str) -> str:

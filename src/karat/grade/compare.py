@@ -170,7 +170,10 @@ def _unmatched(expected: Sequence[Any], got: Sequence[Any], how: Comparison) -> 
 def distinct(items: Iterable[Any]) -> tuple[Any, ...]:
     """Each item once, the first of those that are ==: what `set` would keep, whatever their hashes are."""
     how = Comparison(nan_equal=False)
-    return tuple({_digest(item, how): item for item in reversed(list(items))}.values())
+    kept: dict[bytes, Any] = {}
+    for item in items:
+        kept.setdefault(_digest(item, how), item)
+    return tuple(kept.values())
 
 
 def _paired(expected: Sequence[Any], got: Sequence[Any], how: Comparison, path: str) -> str:

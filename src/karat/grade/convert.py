@@ -90,11 +90,7 @@ def convert(test_code: str, entry_point: str, *, helpers: str = "", evaluate: Ev
         return Conversion(
             cases=(), left=(), assertions=0, converted=0, problem=f"the test code does not compile: {error}"
         )
-    walk = Walk(code)
-    if not code.in_one_scope:
-        walk.leave_all(code.body, "check() returns early")
-    else:
-        walk.run()
+    walk = _walk(code, set())
     if not walk.patterns and not walk.left:
         return Conversion(
             cases=(),
@@ -105,15 +101,28 @@ def convert(test_code: str, entry_point: str, *, helpers: str = "", evaluate: Ev
             problem="the test code asserts nothing",
         )
     cases, left = _cases(code, walk, helpers, evaluate)
+    if changeable := {name for case in left for name in case[2]}:  # again, with all that depends on them left too
+        walk = _walk(code, changeable)
+        cases, left = _cases(code, walk, helpers, evaluate)
     done = {case.assertion for case in cases}
     return Conversion(
         cases=tuple(cases),
-        left=tuple(sorted(left)),
+        left=tuple(sorted((line, reason) for line, reason, _ in left)),
         assertions=walk.assertions,
         converted=len({walk.number_of[n] for n in done}),
         constants=walk.constants,
         numbers={walk.patterns[n].line: walk.number_of[n] for n in done},
     )
+
+
+def _walk(code: TestCode, changeable: set[str]) -> Walk:
+    """The pass over the test code, with variables known that the candidate may change in place."""
+    walk = Walk(code, tainted=set(changeable))
+    if code.in_one_scope:
+        walk.run()
+    else:
+        walk.leave_all(code.body, "check() returns early")
+    return walk
 
 
 @dataclass(slots=True)
@@ -164,7 +173,8 @@ class Walk:
         raising = raised_name(node)
         if raising is not None and self._depends(node):
             return self._raising(node, *raising)
-        if not self._depends(node):
+        binds = isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets)
+        if not self._depends(node.value if binds and isinstance(node, ast.Assign) else node):
             return [node]
         if isinstance(node, (ast.For, ast.While, ast.If)):
             return self._compound(node)
@@ -208,7 +218,7 @@ class Walk:
             found = patterns_of(node.test, self.code.called)
             depends = [e for p in found for e in p.expressions() if p.relation != "instance" and self._depends(e)]
             if depends:
-                raise NoPatternError("it depends on an earlier answer of the candidate")
+                raise NoPatternError("it depends on an earlier answer, or on what the candidate may change in place")
         except NoPatternError as error:
             self.assertions -= 1
             return self._leave(node, str(error))
@@ -245,7 +255,10 @@ class Walk:
             _expected_node(pattern),
             ast.Dict(keys=[ast.Constant(name) for name in pattern.settings], values=list(pattern.settings.values())),
             ast.Tuple(elts=[digits or ast.Constant(None) for _, digits in pattern.views], ctx=ast.Load()),
-            ast.Tuple(elts=[ast.Name(id=name, ctx=ast.Load()) for name in sorted(set(shared))], ctx=ast.Load()),
+            ast.Dict(
+                keys=[ast.Constant(name) for name in sorted(set(shared))],
+                values=[ast.Name(id=name, ctx=ast.Load()) for name in sorted(set(shared))],
+            ),
         ]
         return ast.Expr(ast.Call(func=ast.Name(id="karat_note", ctx=ast.Load()), args=values, keywords=[]))
 
@@ -281,22 +294,24 @@ def _expected_node(pattern: Pattern) -> ast.expr:
 
 
 # --------------------------------------------------------------------------------------------------------------- cases
-def _cases(
-    code: TestCode, walk: Walk, helpers: str, evaluate: Evaluate | None
-) -> tuple[list[Case], list[tuple[int, str]]]:
-    left = list(walk.left)
+def _cases(code: TestCode, walk: Walk, helpers: str, evaluate: Evaluate | None) -> tuple[list[Case], list[Left]]:
+    left: list[Left] = [(line, reason, ()) for line, reason in walk.left]
     static = {n: _static_case(walk, n, code.bound) for n in range(len(walk.patterns))}
     if all(static.values()):
         return [case for case in static.values() if case], left
     if evaluate is None:
-        left += [(walk.patterns[n].line, NOT_EVALUATED) for n, case in static.items() if case is None]
+        left += [(walk.patterns[n].line, NOT_EVALUATED, ()) for n, case in static.items() if case is None]
         return [case for case in static.values() if case], left
     try:
-        notes = evaluate(recorder_source(walk.recorder, helpers))
+        notes = evaluate(recorder_source(walk.recorder, f"{code.imports()}\n{helpers}"))
     except EvaluationError as error:
-        left += [(walk.patterns[n].line, f"its values: {error}") for n, case in static.items() if case is None]
+        left += [(walk.patterns[n].line, f"its values: {error}", ()) for n, case in static.items() if case is None]
         return [case for case in static.values() if case], left
     return _recorded_cases(walk, notes, left)
+
+
+Left = tuple[int, str, tuple[str, ...]]
+"""Line, reason, and variables that the candidate may have changed in place."""
 
 
 class EvaluationError(Exception):
@@ -348,15 +363,15 @@ def _case(walk: Walk, number: int, occurrence: int, **values: Any) -> Case:
     )
 
 
-def _recorded_cases(walk: Walk, notes: Any, left: list[tuple[int, str]]) -> tuple[list[Case], list[tuple[int, str]]]:
+def _recorded_cases(walk: Walk, notes: Any, left: list[Left]) -> tuple[list[Case], list[Left]]:
     """Cases of all assertions from the notes of one run; an assertion of which one note is of no use is left whole."""
     seen = [note[0] for note in notes]
-    failed = {note[0]: note[1] for note in notes if note[1]}
+    failed = {note[0]: (note[1], tuple(note[2])) for note in notes if note[1]}
     if len(notes) > MAX_CASES:
-        failed = dict.fromkeys(seen, f"more than {MAX_CASES} cases")
+        failed = dict.fromkeys(seen, (f"more than {MAX_CASES} cases", ()))
     broken = {walk.number_of[number] for number in failed}
     left += [
-        (walk.patterns[n].line, failed.get(n, "a part of it cannot be converted"))
+        (walk.patterns[n].line, *failed.get(n, ("a part of it cannot be converted", ())))
         for n in range(len(walk.patterns))
         if walk.number_of[n] in broken
     ]
@@ -387,8 +402,9 @@ def fixed(value):
 
 
 def note(number, args, kwargs, expected, settings, digits, shared):
-    if not all(fixed(value) for value in shared):
-        notes.append([number, "a variable that it passes is looked at again, and may be changed in place"])
+    loose = [name for name in shared if not fixed(shared[name])]
+    if loose:
+        notes.append([number, "a variable that it passes is looked at again, and may be changed in place", loose])
         return
     made = [number, "", args, kwargs, expected, settings, digits]
     try:
@@ -398,7 +414,7 @@ def note(number, args, kwargs, expected, settings, digits, shared):
             raise wire.NotPlainError(encoder.notes[0])
         notes.append(copy.deepcopy(made))
     except (wire.NotPlainError, RecursionError) as error:
-        notes.append([number, "a value in it is not plain: " + str(error)[:80]])
+        notes.append([number, "a value in it is not plain: " + str(error)[:80], []])
 
 
 def karat_run():

@@ -132,7 +132,7 @@ def build(test_code: str, entry_point: str, conversion: Conversion, helpers: str
         body = [*ast.parse(test_code).body, call]
     isolated = _uncrossable(code)
     module = ast.Module(body=[Marker(skip).visit(statement) for statement in body], type_ignores=[])
-    text = f"{helpers}\n{ast.unparse(ast.fix_missing_locations(module))}"
+    text = f"{code.imports()}\n{helpers}\n{ast.unparse(ast.fix_missing_locations(module))}"
     return Dialogue(text=text, names=names, lines=lines, isolated=isolated, helpers=helpers)
 
 
