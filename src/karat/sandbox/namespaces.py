@@ -382,7 +382,7 @@ class NamespaceSession:
             return
         code = self.command_code if self.command_code is not None else os.waitstatus_to_exitcode(over.status)
         sent = -code if code < 0 else 0
-        if sent in (signal.SIGKILL, signal.SIGXCPU) and over.cpu_s >= 0.9 * self.limits.cpu_s:
+        if sent in (signal.SIGKILL, signal.SIGXCPU) and over.cpu_s >= 0.5 * self.limits.cpu_s:  # counted in ticks
             self._end("cpu", f"more than {self.limits.cpu_s:g} s of processor time")
         elif sent == signal.SIGKILL and over.peak_kb > 512 * self.limits.memory_mb:
             self._end("memory", f"killed while it held {over.peak_kb / 1024:.0f} MB")
@@ -452,7 +452,7 @@ class NamespaceSession:
         """See the program's process ended, take what it left in its channels, and look at its files."""
         if self.worker.broken:
             return
-        if self.ended is None or (self.ended == "done" and self.program.kind == "script"):
+        if self.ended in (None, "load") or (self.ended == "done" and self.program.kind == "script"):
             if self.ended is None:
                 if not self.closed:
                     self._read_channel()

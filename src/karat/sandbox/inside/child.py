@@ -10,7 +10,6 @@ evidence       {"event": [name, detail, line]}, {"seal": [[name, detail], ...]},
 from __future__ import annotations
 
 import builtins
-import contextlib
 import os
 import sys
 import time
@@ -96,8 +95,10 @@ def run_script(job: dict[str, Any], watch: audit.Watch | None) -> None:
 
 def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # the candidate may have replaced or closed it
+        try:
             stream.flush()
+        except Exception:  # the candidate may have replaced or closed it
+            continue
 
 
 # -------------------------------------------------------------------------------------------------------------- calls

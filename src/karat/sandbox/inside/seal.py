@@ -149,17 +149,15 @@ def _own_entries() -> list[Entry]:
     return entries
 
 
-def _with_tags(entries: tuple[Entry, ...]) -> list[tuple[Any, int, list[Entry]]]:
-    """Entries by container, with its version tag and what it is now; no tag where this interpreter has none."""
-    tag_of = versions.reader()
-    groups: dict[int, tuple[Any, int, list[Entry]]] = {}
+def _with_tags(entries: tuple[Entry, ...]) -> tuple[list[Any], list[int], list[list[Entry]]]:
+    """Entries by container; the version tag of each container and what it is now, or neither where there are none."""
+    groups: dict[int, list[Entry]] = {}
     for entry in entries:
-        container = entry[1]
-        if id(container) not in groups:
-            tag = None if tag_of is None else tag_of(container)
-            groups[id(container)] = (tag, 0 if tag is None else tag.value, [])
-        groups[id(container)][2].append(entry)
-    return list(groups.values())
+        groups.setdefault(id(entry[1]), []).append(entry)
+    grouped = list(groups.values())
+    tag_of = versions.reader()
+    tags = [] if tag_of is None else [tag_of(group[0][1]) for group in grouped]
+    return tags, [tag.value for tag in tags], grouped
 
 
 def make_check() -> Callable[[bool], list[tuple[str, str]]]:
@@ -181,9 +179,12 @@ def make_check() -> Callable[[bool], list[tuple[str, str]]]:
 
     def changes(whole: bool) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        for groups in (often, final) if whole else (often,):
-            for tag, version, entries in groups:
-                if tag is not None and tag.value == version:
+        for tags, before, groups in (often, final) if whole else (often,):
+            tags_now = [tag.value for tag in tags]
+            if tags and tags_now == before:  # no container was changed: nothing in them needs to be touched
+                continue
+            for place, entries in enumerate_(groups):
+                if tags and tags_now[place] == before[place]:
                     continue
                 for name, container, key, value in entries:
                     now = container.get(key, missing)
@@ -213,11 +214,11 @@ def make_check() -> Callable[[bool], list[tuple[str, str]]]:
                     found.append((f"signal handler {number}", "changed"))
         return found
 
-    zip_ = zip
+    zip_, enumerate_ = zip, enumerate
     return changes
 
 
 def _signal_reader() -> tuple[Callable[[int], Any], tuple[int, ...]]:
-    import signal
+    import _signal  # signal.getsignal makes an enumeration's member of each answer
 
-    return signal.getsignal, SIGNALS
+    return _signal.getsignal, SIGNALS

@@ -185,10 +185,11 @@ class Keeper:
         mount_box(int(order["fresh"]), command=self.command)
         self.given = {path: wire.decode(content) for path, content in order["files"].items()}
         folder.write(WORK, self.given, ())
-        for path in sorted({above for path in order["read_only"] for above in folder.parents(path)[1:]}):
+        above = {parent for path in order["read_only"] for parent in folder.parents(path)[1:]}
+        for parent in sorted(above):
             # a mount of its own: a folder that is one cannot be renamed or removed, and another put in its place
-            tree = kernel.clone_tree(f"{WORK}/{path}")
-            kernel.attach_tree(tree, f"{WORK}/{path}")
+            tree = kernel.clone_tree(f"{WORK}/{parent}")
+            kernel.attach_tree(tree, f"{WORK}/{parent}")
             os.close(tree)
         for path in order["read_only"]:
             place = f"{WORK}/{path}"
