@@ -158,14 +158,10 @@ class Grader:
         has_hidden = any(test.hidden for test in evaluation.tests)
         if judge_tests(replace(evaluation, tests=tuple(t for t in evaluation.tests if not t.hidden))).verdict != "pass":
             return _Held()
-        if not has_hidden and not (self.config.held_out and (task.generator or task.reference)):
-            return _Held()
-        generated = None
-        if not has_hidden:
-            generated = hidden_results(task, candidate.code, self._context(), n=self.config.held_out, rng=rng)
-        special_cased, attempts = special_casing(task, candidate.code, evaluation, generated)
-        results = tuple(replace(test, hidden=True, generated=True) for test in generated.results) if generated else ()
-        return _Held(attempts, results, special_cased)
+        n = 0 if has_hidden else self.config.held_out
+        held = hidden_results(task, candidate.code, self._context(), n=n, rng=rng, evaluation=evaluation)
+        special_cased, attempts = special_casing(task, candidate.code, evaluation, held)
+        return _Held(attempts, held.results, special_cased)
 
     def _graded(
         self,

@@ -143,7 +143,9 @@ def cases_of_prompt(prompt: str, name: str) -> Iterator[Case]:
         examples = []
     for example in examples:
         for case in cases_of_code(example.source, names=(name,)):
-            value = _literal_text(example.want.strip())
+            lines = example.want.strip().splitlines()  # without a blank line, the text after it is taken in
+            whole = _literal_text(example.want.strip())
+            value = _literal_text(lines[0]) if whole is NO_LITERAL and lines else whole
             known = case.known or value is not NO_LITERAL
             output = case.output if case.known else value
             yield Case(

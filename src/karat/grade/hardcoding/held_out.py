@@ -17,7 +17,7 @@ from karat.grade.hardcoding.special import special_cases
 from karat.grade.kinds import evaluate
 from karat.grade.kinds.calls import with_prelude
 from karat.grade.kinds.context import Context
-from karat.grade.types import Task, Test, TestResult
+from karat.grade.types import Evaluation, Task, Test, TestResult
 from karat.sandbox.types import Reply, Run
 
 MOST_PROBED = 30
@@ -56,39 +56,60 @@ class HeldOut:
     runs: tuple[Run, ...] = ()
 
 
-def hidden_results(task: Task, code: str | bytes, context: Context, *, n: int, rng: np.random.Generator) -> HeldOut:
+def hidden_results(
+    task: Task,
+    code: str | bytes,
+    context: Context,
+    *,
+    n: int,
+    rng: np.random.Generator,
+    evaluation: Evaluation | None = None,
+) -> HeldOut:
     """Run a candidate on n held-out inputs of its task; where it fails one, ask the visible ones again as well.
 
     Args:
-        task: with a reference, or a generator and a reference; other tasks have none, and the note says so.
+        task: with a reference, and perhaps a generator; of others no inputs are made, and the note says so.
         code: the candidate, as it was graded.
         context: its sandbox runs the candidate, its trusted one the reference and generators.
-        n: held-out inputs; 0 leaves the probes alone.
+        n: held-out inputs; 0 for a task that has hidden tests of its own.
         rng: which tests of the task's pool are asked.
-    Raises: MissingDependencyError: the task names strategies and Hypothesis is not installed.
+        evaluation: of the task's own tests; failed hidden ones are a reason to ask the visible ones again.
+    Raises: MissingDependencyError: the task names strategies and Hypothesis is not installed. InputError: it names a
+        relation that is none.
     """
     if task.kind not in FUNCTION_KINDS or not task.entry_point:
         return _of_other_kind(task, code, context, n=n, rng=rng)
     source = with_prelude(task.prelude, code)
     held = HeldOut()
     if n:
-        pool = held_out_pool(task, context.trusted, n=n)
-        tests = drawn(pool, n, rng)
-        answers = ask_function(
-            source, task.entry_point, tests, sandbox=context.sandbox, limits=task.limits, watch=context.watch
-        )
-        results = results_of(tests, answers, task)
-        held = HeldOut(
-            tests=tests, results=results, source=pool.source, note=pool.note, answers=wrong_answers(results, answers),
-            runs=answers.runs,
-        )  # fmt: skip
+        held = _asked(task, source, context, n=n, rng=rng)
+    own = evaluation.tests if evaluation else ()
+    fails = any(result.verdict != "pass" for result in (*held.results, *(test for test in own if test.hidden)))
     hangs = any(result.verdict == "timeout" for result in held.results)
-    relations = check_relations(task, source, context, rng=rng) if task.relations and not hangs else ()
-    is_suspect = any(result.verdict != "pass" for result in held.results) or bool(relations)
-    if is_suspect or special_cases(code, visible_cases(task)):
+    broken = check_relations(task, source, context, rng=rng) if task.relations and not hangs else ()
+    if fails or broken or special_cases(code, visible_cases(task)):
         probes, runs = probe(task, source, context)
-        held = _with(held, probes, runs, relations)
-    return held
+        held = replace(held, probes=probes, runs=(*held.runs, *runs))
+    return replace(held, broken_relations=broken)
+
+
+def _asked(task: Task, source: str | bytes, context: Context, *, n: int, rng: np.random.Generator) -> HeldOut:
+    pool = held_out_pool(task, context.trusted, n=n)
+    tests = drawn(pool, n, rng)
+    if not tests:
+        return HeldOut(source=pool.source, note=pool.note)
+    answers = ask_function(
+        source, task.entry_point, tests, sandbox=context.sandbox, limits=task.limits, watch=context.watch
+    )
+    results = results_of(tests, answers, task)
+    return HeldOut(
+        tests=tests,
+        results=results,
+        source=pool.source,
+        note=pool.note,
+        answers=wrong_answers(results, answers),
+        runs=answers.runs,
+    )
 
 
 def _of_other_kind(task: Task, code: str | bytes, context: Context, *, n: int, rng: np.random.Generator) -> HeldOut:
@@ -100,10 +121,6 @@ def _of_other_kind(task: Task, code: str | bytes, context: Context, *, n: int, r
     evaluation = evaluate(replace(task, tests=tests), code, context)
     results = tuple(replace(result, hidden=True, generated=True) for result in evaluation.tests)
     return HeldOut(tests=tests, results=results, source=pool.source, note=evaluation.problem, runs=evaluation.runs)
-
-
-def _with(held: HeldOut, probes: Probes, runs: tuple[Run, ...], relations: tuple[str, ...]) -> HeldOut:
-    return replace(held, probes=probes, runs=(*held.runs, *runs), broken_relations=relations)
 
 
 def wrong_answers(results: Sequence[TestResult], answers: Answers) -> dict[str, str]:

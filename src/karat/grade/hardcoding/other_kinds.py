@@ -122,11 +122,14 @@ def changed_steps(task: Task, tests: Sequence[Test], n: int, rng: np.random.Gene
         for step in steps:
             by_method.setdefault(step.method, []).append(step.args)
     seen = {_steps_key(steps) for steps in usable}
+    told = {loose_key((step.method, step.args)) for steps in usable for step in steps}
+    has_arguments = any(step.args for steps in usable for step in steps)
     found = []
     for _ in range(TRIES * n):
         steps = _varied(task, usable[int(rng.integers(len(usable)))], by_method, rng)
         key = _steps_key(steps)
-        if key not in seen:
+        is_new = not has_arguments or any(loose_key((step.method, step.args)) not in told for step in steps)
+        if key not in seen and is_new:
             seen.add(key)
             found.append(steps)
         if len(found) == n:
