@@ -152,6 +152,23 @@ def doctor_result(reports: Sequence[BackendReport] | None = None) -> Result:
     )
 
 
+def wall_lines(result: Result) -> list[str]:
+    """The table of walls as lines of text: marks first, then the reason of each wall that does not stand."""
+    table = next(table for table in result.tables if table.name == "walls")
+    marks = [[str(cell).split(":")[0] for cell in row] for row in table.rows]
+    widths = [max(len(cell) for cell in column) for column in zip(table.columns, *marks, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (table.columns, *marks)
+    ]
+    reasons = [
+        f"{column}, {row[0]}: {cell.removeprefix('no: ')}"
+        for row in table.rows
+        for column, cell in zip(table.columns[1:], row[1:], strict=True)
+        if cell.startswith("no: ")
+    ]
+    return [line.rstrip() for line in lines] + ["", *reasons, *([table.note] if table.note else [])]
+
+
 def _used(used: BackendReport, lacking: Sequence[Wall]) -> Finding:
     title, _, _, action = EXPLANATIONS["GR101"]
     return Finding(
