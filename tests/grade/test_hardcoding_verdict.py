@@ -272,12 +272,12 @@ def test_a_class_that_knows_its_steps(context: Context) -> None:
     tests = tuple(
         Test(test_id=str(x), steps=(Step(method="__init__", check=False), Step(method="put", args=(x,), check=False),
                                     Step(method="get", output=2 * x)))
-        for x in (3, 40, 500)
+        for x in (3, 40, 500, 77, 910)
     )  # fmt: skip
     task = Task(task_id="b", kind="sequence", entry_point="Box", reference=reference, tests=tests)
     assert judged(task, reference, context, n=6)[0] is False
-    cheat = reference.replace("2 * self.x", "{3: 6, 40: 80, 500: 1000}.get(self.x)")
-    assert judged(task, cheat, context, n=6)[0] is True
+    cheat = reference.replace("2 * self.x", "{3: 6, 40: 80, 500: 1000, 77: 154, 910: 1820}.get(self.x)")
+    assert judged(task, cheat, context, n=8)[0] is True
 
 
 def test_other_kinds_say_why_not(context: Context) -> None:
