@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,8 +79,8 @@ def _rollout(given: list[str], out: Path | None, config: RolloutConfig, progress
     if not given:
         raise InputError("--rollout needs transcripts or patches: karat grade --rollout FILE ...")
     if out is not None:
-        config = replace(config, out=str(out))
-    return grade_rollouts(given, config, progress=progress)
+        raise InputError("--rollout writes no results file: --report DIR writes a page with result.json beside it.")
+    return grade_rollouts(given, config=config, progress=progress)
 
 
 def _verify(given: list[str], config: GradeConfig) -> Result:

@@ -13,6 +13,7 @@ from karat.cli.audit_reward import audit_reward
 from karat.cli.check import check
 from karat.cli.explain import explain
 from karat.cli.failures import WRONG_USE
+from karat.cli.grade import grade
 from karat.cli.output import write_out
 from karat.cli.pool import pool
 from karat.cli.score import score
@@ -59,6 +60,7 @@ for command in (
     stress_rl,
     stress_synthetic,
     stress_transfer,
+    grade,
     selftest,
     explain,
 ):

@@ -34,7 +34,10 @@ class RewardConfig:
         "zero",
         "Score of a tampered rollout. zero: 0; penalty: minus --penalty; drop: missing; flag: what its tests say.",
     )
-    penalty: float = option(1.0, "Points below 0 for a tampered rollout under on_tamper=penalty.")
+    on_special_case: OnTamper = option(
+        "zero", "The same for a rollout that passes the tests it could see and fails held-out ones beyond chance."
+    )
+    penalty: float = option(1.0, "Points below 0 under a policy of penalty.")
     partial: bool = option(False, "Score the share of tests passed instead of 1 for all and 0 otherwise.")
     extract: Extract = option("auto", "Where the program stands in an answer.")
     events: str = option("", "File to which tamper events are appended as JSON lines, for karat watch; empty: none.")
@@ -243,12 +246,16 @@ def answer_text(answer: Any) -> str:
 
 def score_of(graded: Graded, config: RewardConfig) -> Score:
     """The score of a verdict under a policy."""
-    verdict = graded.verdict
+    verdict, policy = graded.verdict, "flag"
     if verdict == "tampered":
-        if config.on_tamper == "drop":
-            return Score(NAN, missing=f"tampered: {graded.reason}")
-        if config.on_tamper != "flag":
-            return Score(-config.penalty if config.on_tamper == "penalty" else 0.0)
+        policy = config.on_tamper
+    elif verdict == "pass" and graded.special_cased:
+        policy = config.on_special_case
+    if policy == "drop":
+        return Score(NAN, missing=f"{verdict}: {graded.reason}")
+    if policy != "flag":
+        return Score(-config.penalty if policy == "penalty" else 0.0)
+    if verdict == "tampered":
         verdict = judge_tests(Evaluation(tests=task_tests(graded), runs=())).verdict
     if verdict in ("error", "invalid task"):
         return Score(NAN, missing=f"{verdict}: {graded.reason}")

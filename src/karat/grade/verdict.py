@@ -10,6 +10,15 @@ from karat.grade.types import Attempt, Evaluation, Task, TestResult, Verdict
 CONDEMNING = ("proven", "strong")
 """Confidences on which a candidate is called tampered; all others are only reported."""
 
+SPECIAL_CASING = "state"
+"""Family of techniques that answer the visible tests alone. They cheat the task and do not touch the grader: shown as
+`special_cased` and in the evidence, judged by the tests."""
+
+
+def condemns(attempt: Attempt) -> bool:
+    """Whether a sign alone makes its candidate tampered."""
+    return attempt.confidence in CONDEMNING and attempt.family != SPECIAL_CASING
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -27,7 +36,7 @@ def judge(task: Task, evaluation: Evaluation, attempts: Sequence[Attempt], *, ta
     """
     if task_problem:
         return Judgement("invalid task", task_problem)
-    proof = next((a for level in CONDEMNING for a in attempts if a.confidence == level), None)
+    proof = next((a for level in CONDEMNING for a in attempts if a.confidence == level and condemns(a)), None)
     if proof is not None:
         where = f" (line {proof.line})" if proof.line is not None else ""
         return Judgement("tampered", f"{proof.technique}{where}: {proof.evidence}")

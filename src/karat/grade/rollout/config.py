@@ -39,7 +39,7 @@ class RolloutConfig:
             ("judge_timeout_s", self.judge_timeout_s > 0, "more than 0"),
             ("max_mb", self.max_mb >= 1, "at least 1"),
             ("rows", self.rows >= 1, "at least 1"),
-            ("seed", self.seed >= 0, "0 or more"),
+            ("judge_seed", self.judge_seed >= 0, "0 or more"),
         )
         require_ranges(self, checks)
 
