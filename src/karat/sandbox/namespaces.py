@@ -140,6 +140,7 @@ class NamespaceSession:
         self.killed = self.closed = self.released = False
         self.result: Run | None = None
         self.command_code: int | None = None
+        self.loaded = False
         self.sent_first = first
         self.frames: Frames | None = Frames(limits.reply_kb << 10)
         self.evidence_frames: Frames | None = Frames(FRAME_BYTES)
@@ -213,7 +214,9 @@ class NamespaceSession:
             where = f" (line {error.line})" if error.line else ""
             ended: Ended = "memory" if error.type_name == "MemoryError" else "load"
             self._end(ended, f"{error.type_name}: {error.message}{where}")
-        elif first.get("ready") is not True:
+            return
+        self.loaded = first.get("ready") is True
+        if not self.loaded:
             self.evidence.remark("reply before the program was ready")
             self._end("exit", "the program's process did not say that it is ready")
         elif program.kind == "script":
@@ -478,14 +481,21 @@ class NamespaceSession:
     def _changes(self) -> tuple[FileChange, ...]:
         if not self.worker.written():
             return ()
+        program = self.program
+        bait = {
+            item.name: item.content.encode() for item in program.baits if item.place == "file" and item.name[:1] != "/"
+        }
+        if bait and not program.files and self.worker.tidy(bait):
+            return ()
         self.worker.dirty = True
         found = []
-        for path, change, size, content in self.worker.changes(keep=self.program.keep_files):
+        for path, change, size, content in self.worker.changes(keep=program.keep_files or bool(bait)):
             if change == "cut":
                 self.evidence.remark(f"more changed files than are reported ({size:,} names seen)")
             else:
                 found.append(FileChange(path, change, size, base64.b64decode(content)))
-        return tuple(found)
+        seen = {change.path for change in found}
+        return (*found, *(FileChange(path, "removed") for path in bait if path not in seen and self.loaded))
 
     file_changes: tuple[FileChange, ...] = ()
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from karat.errors import ResourceError
 from karat.sandbox.inside import syscalls, wire, zygote
+from karat.sandbox.known_files import remove_known
 from karat.sandbox.process import ENVIRONMENT, PACKAGE, interpreter, tail
 
 START = """
@@ -228,6 +229,19 @@ class Worker:
     def written(self) -> bool:
         """Whether anything in the private folders is not as it was."""
         return [mark(end) for end in self.folders] != self.baseline
+
+    def tidy(self, left: Mapping[str, bytes]) -> bool:
+        """Remove from the working folder what was left there on purpose, if that is all there is and as it was.
+
+        Returns: whether the folders are as empty as they were; where not, nothing was removed.
+        """
+        marks, work = [mark(end) for end in self.folders], self.folders[0]
+        if marks[1:] != self.baseline[1:] or marks[0][0] != self.baseline[0][0] or os.listxattr(work):
+            return False
+        if not remove_known(work, left):
+            return False
+        self.baseline[0] = mark(work)
+        return True
 
     def changes(self, *, keep: bool) -> list[list[Any]]:
         self.tell({"changes": keep})

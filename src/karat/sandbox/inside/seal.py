@@ -219,6 +219,6 @@ def make_check() -> Callable[[bool], list[tuple[str, str]]]:
 
 
 def _signal_reader() -> tuple[Callable[[int], Any], tuple[int, ...]]:
-    import _signal  # signal.getsignal makes an enumeration's member of each answer
+    import _signal  # type: ignore[import-not-found]  # signal.getsignal makes an enumeration's member of each answer
 
     return _signal.getsignal, SIGNALS
