@@ -16,7 +16,7 @@ from typing import Any
 
 from karat.grade.tamper import scan_rules as rules
 from karat.grade.tamper.scan_calls import look_at_call
-from karat.grade.tamper.scan_fold import Names
+from karat.grade.tamper.scan_fold import Names, children, flat
 from karat.grade.tamper.scan_shapes import look_at_class, look_at_function
 from karat.grade.tamper.scan_targets import look_at_target, patch_signs
 from karat.grade.tamper.scan_text import signs_of_string, signs_of_text, unparsed
@@ -67,6 +67,8 @@ def _signs(text: str, entry_point: str, python: bool, nesting: int) -> list[Sign
     signs = signs_of_text(text)
     if not python or len(text) > MAX_PARSED:
         return [*signs, *unparsed(text[:MAX_PARSED], python=python)]
+    if not rules.needs_tree(text):
+        return signs
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -81,15 +83,20 @@ class Walker:
     """Visits a tree once, knowing where it is."""
 
     def __init__(self, tree: ast.Module, entry_point: str, nesting: int) -> None:
-        self.names = Names(tree)
+        nodes = flat(tree)
+        self.names = Names(nodes)
         self.entry_point = entry_point.partition(".")[0]
         self.nesting = nesting
         self.signs: list[Sign] = []
         self.patches: dict[str, list[tuple[ast.expr | None, Sign]]] = {}
         """Names outside the source that it assigns to, with the values."""
         self.functions = {
-            node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            node.name: node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         }
+        self.counts = any(isinstance(node, (ast.Global, ast.Nonlocal)) for node in nodes) or any(
+            isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) for node in nodes
+        )
+        """Whether anything outlives a call and may be counted up."""
         self.inside: list[ast.AST] = []
         """Functions, classes, loops and conditions around the current node."""
         self.own_tests = 0
@@ -112,7 +119,7 @@ class Walker:
         if scoped:
             self.inside.append(node)
             self.own_tests += tests
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             self.visit(child)
         if scoped:
             self.inside.pop()

@@ -240,3 +240,35 @@ INJECTION = re.compile(
 INVISIBLE = re.compile(
     "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad\u034f\u115f\u3164\U000e0000-\U000e007f]"
 )
+
+_PLAIN_MODULES = """
+    __future__ typing math cmath collections itertools functools re string heapq bisect statistics fractions decimal
+    copy random datetime calendar enum dataclasses array abc numbers textwrap
+"""
+_PARTS = """
+    __ ._ .f_ .tb_ .gi_ .cr_ .ag_ .co_ .cell_ exec eval compile open attr( attr, globals locals vars exit quit type(
+    type, type) SystemExit BaseException except: class global nonlocal sys os. posix inspect ctypes builtins signal
+    subprocess importlib gc. @ pytest assert_ assertE assertT
+    assertF md5 sha1 sha2 sha5 blake crc || /proc /dev /sys .txt .json
+    .py .pth .pkl .npy .csv .ini .toml .cfg .yml .yaml .git .sh .log print True: while(1
+"""
+PLAIN_MODULES = frozenset(_PLAIN_MODULES.split())
+_NEEDS = tuple(_PARTS.split())
+_IMPORTED = re.compile(r"^[ \t]*(?:import|from)[ \t]+([\w., \t]+)", re.MULTILINE)
+_SET = re.compile(r"\.\w+[ \t]*(:[^=\n]*)?=[^=]")
+_DEFINED = re.compile(r"def[ \t]+(\w+)")
+_TELLING = GRADER_NAMES | ASSERTIONS
+
+
+def needs_tree(text: str) -> bool:
+    """Whether a source may hold any sign of names and forms; most honest answers cannot, and need no tree."""
+    if any(part in text for part in _NEEDS) or _SET.search(text) is not None:
+        return True
+    if not _TELLING.isdisjoint(_DEFINED.findall(text)):
+        return True
+    if "import" not in text:
+        return False
+    found = (re.split(r"\bimport\b|,", names)[0].strip().partition(".")[0] for names in _IMPORTED.findall(text))
+    return (
+        any(name not in PLAIN_MODULES for name in found) or re.search(r"^[ \t]*import\b.*,|;", text, re.M) is not None
+    )

@@ -183,7 +183,7 @@ def look_at_function(walker: Walker, node: Any) -> None:
     if name in rules.GRADER_NAMES and name != walker.entry_point and not in_class:
         vacuous = constant_answer(node) is True or is_empty(node)
         walker.sign("redefine_runner", "moderate" if vacuous else "weak", node, f"defines {name}")
-    counter = call_counter(node)
+    counter = call_counter(node) if walker.counts else ""
     if counter:
         walker.sign("call_count", "moderate", node, f"{name} answers by how often it was called ({counter})")
     if name == walker.entry_point and not in_class and is_constant(node):

@@ -61,6 +61,17 @@ def signs_of_text(text: str) -> list[Sign]:
     return signs
 
 
+def trailing_decorator(text: str, row: str) -> Sign:
+    """A source that ends in a decorator takes hold of what a grader appends. One of its own making has no other use;
+    another may be where an honest answer was cut off.
+    """
+    name = re.match(r"@\s*\(?\s*(\w+)", row)
+    own = name is not None and re.search(rf"^(def|class)\s+{name[1]}\b|^{name[1]}\s*=", text, re.MULTILINE)
+    line = len(text.rstrip().splitlines())
+    confidence: Confidence = "strong" if own or (name is not None and name[1] == "lambda") else "moderate"
+    return Sign("capture_checker", confidence, "source", f"ends in the decorator {row.strip()[:60]!r}", line)
+
+
 _WORDS = re.compile(r"[A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)*")
 _TAILS = {name.rpartition(".")[2]: said for name, said in rules.REFERENCES.items() if "." in name}
 _STRINGS = re.compile(r"""(?:"([^"\n\\]{3,200})"|'([^'\n\\]{3,200})')""")
@@ -71,17 +82,7 @@ def unparsed(text: str, *, python: bool) -> list[Sign]:
     signs: list[Sign] = []
     if python:
         last = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")][-1:]
-        if last and re.match(r"\s*@[\w.]+", last[0]):
-            line = len(text.rstrip().splitlines())
-            signs.append(
-                Sign(
-                    "capture_checker",
-                    "strong",
-                    "source",
-                    f"ends in the decorator {last[0].strip()!r}, for what follows",
-                    line,
-                )
-            )
+        signs += [trailing_decorator(text, last[0])] if last and last[0].startswith("@") else []
     seen: set[str] = set()
     for number, row in enumerate(text.splitlines(), 1):
         code = row.split("#", 1)[0] if python else row
