@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from karat.grade.compare import agree, agree_text, distinct, short
 from karat.grade.types import Comparison
+from karat.sandbox.inside import wire
 
 PYTHON = Comparison()
 FREE = Comparison(order="free")
@@ -205,3 +206,13 @@ def test_printed_numbers_take_the_tolerance_and_the_reason_names_the_token() -> 
     assert agree_text("x 1.000", "x 1.005", how) == ""
     assert agree_text("x 1.000", "x 1.5", how) == "token 2: expected '1.000', got '1.5'"
     assert agree_text("a\nb", "a", Comparison(text="lines")) == "line 2: expected 'b', got no line"
+
+
+@pytest.mark.parametrize("tag", ["s", "z", "d"])
+def test_a_reply_of_colliding_numbers_is_refused_before_it_costs_minutes(tag: str) -> None:
+    numbers = [{"i": hex(at * (2**61 - 1))} for at in range(1, 20_000)]
+    began = time.monotonic()
+    with pytest.raises(wire.WireError, match="of one hash"):
+        wire.decode({tag: [[number, 1] for number in numbers] if tag == "d" else numbers})
+    assert time.monotonic() - began < 2.0
+    assert wire.decode({"s": list(range(5000))}) == set(range(5000))

@@ -23,6 +23,7 @@ LENGTH = struct.Struct("!I")
 MAX_DEPTH = 100
 MAX_ITEMS = 1_000_000
 MAX_DIGIT_BITS = 400_000
+MAX_COLLISIONS = 1000
 SAFE_INT = 1 << 53
 
 
@@ -290,6 +291,23 @@ def _items(data: Any, depth: int) -> list[Any]:
     return [decode(item, depth) for item in data]
 
 
+def _spread(items: list[Any]) -> list[Any]:
+    """Items that may go into a set. Numbers of one hash are easy to choose, and thousands of them take minutes there."""
+    if len(items) > MAX_COLLISIONS:
+        seen: dict[int, int] = {}
+        for item in items:
+            value = hash(item)
+            seen[value] = seen.get(value, 0) + 1
+        if max(seen.values()) > MAX_COLLISIONS:
+            raise WireError(f"more than {MAX_COLLISIONS} items of one hash")
+    return items
+
+
+def _dictionary(data: Any, depth: int) -> dict[Any, Any]:
+    keys = _spread([decode(key, depth) for key, _ in data])
+    return dict(zip(keys, (decode(value, depth) for _, value in data), strict=True))
+
+
 def _text(data: Any) -> str:
     if not isinstance(data, str):
         raise WireError("a tag without its text")
@@ -357,9 +375,9 @@ class Ref:
 
 READERS = {
     "t": lambda data, depth: tuple(_items(data, depth)),
-    "s": lambda data, depth: set(_items(data, depth)),
-    "z": lambda data, depth: frozenset(_items(data, depth)),
-    "d": lambda data, depth: {decode(key, depth): decode(value, depth) for key, value in data},
+    "s": lambda data, depth: set(_spread(_items(data, depth))),
+    "z": lambda data, depth: frozenset(_spread(_items(data, depth))),
+    "d": _dictionary,
     "b": lambda data, depth: base64.b64decode(_text(data), validate=True),
     "i": _int,
     "f": _float,
