@@ -30,10 +30,7 @@ BACKENDS = ("auto", *MODULES)
 
 def available(backend: str) -> str:
     """Empty where a back end works here; else why not."""
-    try:
-        reason: str = importlib.import_module(MODULES[backend][0]).available()
-    except ModuleNotFoundError:
-        return "it is not part of this version"
+    reason: str = importlib.import_module(MODULES[backend][0]).available()
     return reason
 
 

@@ -62,6 +62,9 @@ def _tried(euid: int) -> dict[str, str]:
     if sys.platform == "linux" and landlock.abi() < SCOPES_SIGNALS:  # the probe is a module: those cannot signal at all
         for name in (policy.OTHER_PROCESSES, policy.SURVIVORS):
             through.setdefault(name, "programs of the kind `command` may signal the processes of their user")
+    if euid != 0:
+        marks = "programs of the kind `command` may change modes, times and attributes of the user's own files"
+        through.setdefault(policy.HOST_FILES, marks)
     return through
 
 
