@@ -34,8 +34,8 @@ class Limits:
     """Printed text kept from each stream; sixteen times as much ends the run."""
     reply_kb: int = 4096
     """Size of one reply."""
-    processes: int = 1
-    """Processes and threads at once; 1 forbids starting another."""
+    processes: int = 16
+    """Processes and threads at once. Modules and scripts may start threads only, where the back end filters calls."""
 
 
 @dataclass(frozen=True, slots=True)
