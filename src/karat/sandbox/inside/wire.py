@@ -23,7 +23,8 @@ LENGTH = struct.Struct("!I")
 MAX_DEPTH = 100
 MAX_ITEMS = 1_000_000
 MAX_DIGIT_BITS = 400_000
-MAX_COLLISIONS = 1000
+MAX_FRACTION_BITS = 20_000
+MAX_COLLISIONS = 100
 SAFE_INT = 1 << 53
 
 
@@ -142,7 +143,7 @@ class Encoder:
         if kind is float:
             return value if math.isfinite(value) else {"f": repr(value)}
         if depth >= MAX_DEPTH:
-            raise NotPlainError(f"{kind.__name__} nested deeper than {MAX_DEPTH} (or inside itself)")
+            raise NotPlainError(f"{name_of(kind)} nested deeper than {MAX_DEPTH} (or inside itself)")
         if kind is list:
             self.count(len(value))
             return [self.encode(item, depth + 1) for item in value]
@@ -170,7 +171,7 @@ class Encoder:
         if kind is bytearray:
             self.note("bytearray as bytes")
             return {"b": base64.b64encode(value).decode("ascii")}
-        home, name = kind.__module__, kind.__qualname__
+        home, name = module_of(kind), name_of(kind)
         if home == "collections" and name == "deque":
             self.count(len(value))
             return {"q": [self.encode(item, depth + 1) for item in value]}
@@ -188,7 +189,7 @@ class Encoder:
 
     def encode_array(self, value: Any, kind: type, depth: int) -> Any:
         """NumPy arrays and scalars as lists and numbers; object arrays item by item."""
-        self.note(f"array: numpy.{kind.__qualname__}")
+        self.note(f"array: numpy.{name_of(kind)}")
         if hasattr(value, "size"):
             self.count(int(value.size))
         return self.encode(value.tolist(), depth + 1)
@@ -196,17 +197,14 @@ class Encoder:
     def encode_subclass(self, value: Any, kind: type, depth: int) -> Any:
         for base in BASES:
             if issubclass(kind, base):
-                self.note(f"subclass of {base.__name__}: {kind.__qualname__}"[:200])
-                changed = [
-                    name
-                    for name in HOSTILE
-                    if name in {n for k in kind.__mro__[: kind.__mro__.index(base)] for n in vars(k)}
-                ]
-                if changed and kind.__module__ not in ("collections", "enum", "typing"):
+                self.note(f"subclass of {base.__name__}: {name_of(kind)}"[:200])
+                above = [cls for cls in type.__dict__["__mro__"].__get__(kind) if not issubclass(base, cls)]
+                changed = [name for name in HOSTILE if any(name in vars(cls) for cls in above)]
+                if changed and module_of(kind) not in ("collections", "enum", "typing"):
                     self.note(f"overrides {', '.join(changed)}")
                 return self.encode(as_base(value, base), depth + 1)
         if self.materialise and hasattr(value, "__next__"):
-            self.note(f"iterator: {kind.__qualname__}"[:200])
+            self.note(f"iterator: {name_of(kind)}"[:200])
             items: list[Any] = []
             for item in value:
                 items.append(item)
@@ -216,7 +214,18 @@ class Encoder:
         changed = [name for name in HOSTILE if name in vars(kind)]
         if changed:
             self.note(f"overrides {', '.join(changed)}")
-        raise NotPlainError(f"{kind.__module__}.{kind.__qualname__}"[:200])
+        raise NotPlainError(f"{module_of(kind)}.{name_of(kind)}"[:200])
+
+
+def module_of(kind: type) -> str:
+    """Where a class says that it comes from; read past its metaclass, which may lie or raise."""
+    home = type.__dict__["__module__"].__get__(kind)
+    return home if type(home) is str else ""
+
+
+def name_of(kind: type) -> str:
+    name: str = type.__dict__["__qualname__"].__get__(kind)
+    return name
 
 
 SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z"}
@@ -237,12 +246,8 @@ HOSTILE = (
 
 def as_base(value: Any, base: Any) -> Any:
     """The data of a subclass instance, read with the base's own methods."""
-    if base is int:
-        return int.__add__(value, 0)
-    if base is float:
-        return float.__add__(value, 0.0) if value == value else float("nan")
-    if base is complex:
-        return complex.__add__(value, 0)
+    if base in (int, float, complex):
+        return base.__pos__(value)
     if base is str:
         return str.__add__("", str.__getitem__(value, slice(None)))
     if base is bytes:
@@ -292,7 +297,7 @@ def _items(data: Any, depth: int) -> list[Any]:
 
 
 def _spread(items: list[Any]) -> list[Any]:
-    """Items that may go into a set. Numbers of one hash are easy to choose, and thousands of them take minutes there."""
+    """Items that may go into a set. Numbers of one hash are easy to choose; thousands of them take minutes there."""
     if len(items) > MAX_COLLISIONS:
         seen: dict[int, int] = {}
         for item in items:
@@ -338,6 +343,8 @@ def _fraction(data: Any, depth: int) -> Any:
     from fractions import Fraction
 
     top, bottom = _items(data, depth)
+    if max(top.bit_length(), bottom.bit_length()) > MAX_FRACTION_BITS:  # their divisor takes quadratic time
+        raise WireError("a Fraction with too many digits")
     return Fraction(top, bottom)
 
 
