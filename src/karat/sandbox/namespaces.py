@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from karat.errors import ResourceError
-from karat.sandbox import channel, policy
+from karat.sandbox import channel, policy, probes
 from karat.sandbox.evidence import FRAME_BYTES, Evidence
 from karat.sandbox.inside import kernel, wire, zygote
 from karat.sandbox.process import check_program, load
@@ -57,6 +57,14 @@ def available() -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=1)
+def _tried() -> dict[str, str]:
+    if why_not := available():
+        return dict.fromkeys(policy.WHAT_GETS_THROUGH, why_not)
+    with NamespaceSandbox() as sandbox:
+        return dict(probes.what_got_through(sandbox))
+
+
 class NamespaceSandbox:
     """Runs programs in one worker, one after the other; a worker that is lost is replaced."""
 
@@ -85,18 +93,9 @@ class NamespaceSandbox:
         return worker
 
     def walls(self) -> tuple[Wall, ...]:
-        names = (
-            policy.ANSWERS,
-            policy.HOST_FILES,
-            policy.NETWORK,
-            policy.SURVIVORS,
-            policy.OTHER_PROCESSES,
-            policy.MEMORY,
-            policy.PRIVATE_FILES,
-            policy.KERNEL_RECORD,
-        )
-        why_not = available()
-        return tuple(policy.wall(name, why_not) for name in names)
+        """Each wall; those that a program can try are tried, once."""
+        through = _tried()
+        return tuple(policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH)
 
     def open(self, program: Program, *, limits: Limits) -> NamespaceSession:
         return self._open(program, limits, None)

@@ -64,7 +64,8 @@ def probe(path, beside, port, pid):
 def what_got_through(sandbox: Sandbox) -> Mapping[str, str]:
     """Walls that a program got through, each with how; empty where all of those that are tried stand.
 
-    Tried: host files, network, other processes, survivors, and whether the grader's memory can be opened.
+    Tried: host files, network, other processes, survivors, whether the grader's memory can be opened, and whether the
+    kernel reported these attempts.
     """
     with tempfile.TemporaryDirectory(prefix="karat-probe-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
         path, beside = os.path.join(folder, "target"), os.path.join(folder, "written")
@@ -86,6 +87,8 @@ def what_got_through(sandbox: Sandbox) -> Mapping[str, str]:
         ways = [str(reply.get(name)) for name in names if reply.get(name)]
         if ways:
             found[wall] = "; ".join(ways)
+    if not run.denials:
+        found[policy.KERNEL_RECORD] = "refused system calls were not reported"
     if "processes left behind could not be ended" in run.anomalies:
         found[policy.SURVIVORS] = "a process was left behind"
     elif reply.get("parent"):
