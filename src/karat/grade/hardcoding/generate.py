@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from karat.grade.hardcoding.asking import Answers, ask_function, has_float
-from karat.grade.hardcoding.cases import Case, exact_key, loose_key, visible_cases
+from karat.grade.hardcoding.cases import Case, exact_key, loose_key, target_of, visible_cases
 from karat.grade.hardcoding.mutate import larger_inputs, mutated_inputs
 from karat.grade.hardcoding.other_kinds import printed_tests, stepped_tests
 from karat.grade.hardcoding.sources import (
@@ -174,7 +174,7 @@ def reference_outputs(
 
 def _ask_reference(task: Task, tests: Sequence[Test], trusted: Sandbox) -> Answers:
     return ask_function(
-        with_prelude(task.prelude, task.reference), task.entry_point, tests, sandbox=trusted, limits=task.limits
+        with_prelude(task.prelude, task.reference), target_of(task), tests, sandbox=trusted, limits=task.limits
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from karat.grade.hardcoding.asking import Answers, ask_function, results_of
-from karat.grade.hardcoding.cases import loose_key, visible_cases
+from karat.grade.hardcoding.cases import loose_key, target_of, visible_cases
 from karat.grade.hardcoding.generate import FUNCTION_KINDS, Pool, drawn, held_out_pool
 from karat.grade.hardcoding.relations import check_relations
 from karat.grade.hardcoding.rename import renamed_program
@@ -99,7 +99,7 @@ def _asked(task: Task, source: str | bytes, context: Context, *, n: int, rng: np
     if not tests:
         return HeldOut(source=pool.source, note=pool.note)
     answers = ask_function(
-        source, task.entry_point, tests, sandbox=context.sandbox, limits=task.limits, watch=context.watch
+        source, target_of(task), tests, sandbox=context.sandbox, limits=task.limits, watch=context.watch
     )
     results = results_of(tests, answers, task)
     return HeldOut(
@@ -150,11 +150,11 @@ def probe(task: Task, source: str | bytes, context: Context) -> tuple[Probes, tu
         pairs = zip(asked, answers.replies, strict=False)
         return [(test.test_id, reply_key(reply)) for test, reply in pairs], answers
 
-    base, first = keys(source, task.entry_point, tests)
-    turned, second = keys(source, task.entry_point, backwards)
-    again, third = keys(source, task.entry_point, backwards)
-    renamed_source, target = renamed_program(source, task.entry_point)
-    renamed, fourth = keys(renamed_source, target, tests)
+    target = target_of(task)
+    base, first = keys(source, target, tests)
+    turned, second = keys(source, target, backwards)
+    again, third = keys(source, target, backwards)
+    renamed, fourth = keys(*renamed_program(source, target), tests)
     of_base = dict(base)
     random = {test_id for (test_id, key), (_, other) in zip(turned, again, strict=False) if key != other}
     by_order = {test_id for test_id, key in turned if key != of_base.get(test_id, key)} - random

@@ -18,7 +18,7 @@ import numpy as np
 from karat.errors import InputError
 from karat.grade.compare import agree
 from karat.grade.hardcoding.asking import ask_function
-from karat.grade.hardcoding.cases import visible_cases
+from karat.grade.hardcoding.cases import target_of, visible_cases
 from karat.grade.kinds.context import Context
 from karat.grade.types import Comparison, Task, Test
 from karat.sandbox.types import Call, Plain, Program
@@ -274,7 +274,7 @@ def _break_in(
 
 def _replies(task: Task, source: str | bytes, context: Context, inputs: Sequence[Args]) -> Sequence[Any]:
     tests = [Test(test_id=str(at), input=args) for at, args in enumerate(inputs)]
-    return ask_function(source, task.entry_point, tests, sandbox=context.sandbox, limits=task.limits).replies
+    return ask_function(source, target_of(task), tests, sandbox=context.sandbox, limits=task.limits).replies
 
 
 def _asked(task: Task, source: str | bytes, context: Context, inputs: Sequence[Args]) -> list[tuple[Args, Plain]]:

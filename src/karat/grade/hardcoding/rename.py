@@ -101,8 +101,9 @@ class Renaming:
 def renamed_task(task: Task, rng: np.random.Generator) -> Renaming:
     """An isomorphic twin of a function task, with its prompt, tests and reference.
 
-    Names of the function and of its arguments are exchanged in the prompt (code and text), arguments are permuted where
-    the prompt defines the function, output words where every output is a string that stands quoted in the prompt.
+    Names of the function and of its arguments are exchanged in the prompt (code and text). Arguments are permuted where
+    the prompt defines the function and tests give them by position; output words are exchanged where every output is a
+    string that stands quoted in the prompt.
 
     Returns: the twin; whoever solves it solves the original up to names. Its reference calls the original's.
     """
@@ -110,8 +111,8 @@ def renamed_task(task: Task, rng: np.random.Generator) -> Renaming:
     arguments = argument_names(task.prompt, old_name) or argument_names(task.reference, old_name)
     fresh = _fresh_names(1 + len(arguments), f"{task.prompt}\n{task.reference}\n{task.test_code}", rng)
     names = dict(zip((old_name, *arguments), fresh, strict=True))
-    defines = bool(argument_names(task.prompt, old_name))
-    order = tuple(int(at) for at in rng.permutation(len(arguments))) if defines else tuple(range(len(arguments)))
+    can_turn = bool(argument_names(task.prompt, old_name)) and _is_permutable(task, len(arguments))
+    order = tuple(int(at) for at in rng.permutation(len(arguments))) if can_turn else tuple(range(len(arguments)))
     words = _new_words(task, rng)
     prompt = _permuted_calls(task.prompt, old_name, order)
     for old, new in names.items():
@@ -229,24 +230,37 @@ def _adapted_reference(task: Task, names: Mapping[str, str], order: Sequence[int
     return f"{task.reference}\n\ndef {next(iter(names.values()))}({given}):\n    return {answer}\n"
 
 
+def _calls_of(tree: ast.Module, names: set[str]) -> list[ast.Call]:
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    return [node for node in found if isinstance(node.func, ast.Name) and node.func.id in names]
+
+
+def _is_permutable(task: Task, n_arguments: int) -> bool:
+    """Whether every call in the test code and every test gives all arguments by position."""
+    try:
+        calls = _calls_of(ast.parse(task.test_code), {task.entry_point, "candidate"})
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    plain = [call for call in calls if len(call.args) == n_arguments and not call.keywords]
+    is_plain = len(plain) == len(calls) and not any(isinstance(arg, ast.Starred) for call in plain for arg in call.args)
+    return is_plain and all(len(test.input) == n_arguments and not test.kwargs for test in task.tests)
+
+
 def _adapted_tests(task: Task, name: str, order: Sequence[int], words: Mapping[str, str]) -> str:
-    """Test code that calls the new function where it called the old one; what it compares with stays as it is."""
+    """Test code with the new name, the arguments of its calls in the new order, and the new output words."""
     if not task.test_code:
         return ""
-    old = task.entry_point.rsplit(".", 1)[-1]
-    inverse = {new: word for word, new in words.items()}
-    given = ", ".join(f"args[{at}]" for at in order) if order else "*args"
-
-    def adapted(callee: str) -> str:
-        answer = f"{callee}({given})"
-        return (
-            f"lambda *args: (lambda answer: {inverse!r}.get(answer, answer))({answer})"
-            if inverse
-            else f"lambda *args: {answer}"
-        )
-
-    code = f"{old} = {adapted(name)}\n\n{task.test_code}"
-    if re.search(r"^def check\(", task.test_code, re.MULTILINE):  # the caller hands it the new function
-        code += "\n\n_check_original = check\n\ndef check(candidate):\n"
-        code += f"    return _check_original({adapted('candidate')})\n"
-    return code
+    try:
+        tree = ast.parse(task.test_code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return task.test_code
+    old = task.entry_point
+    for call in _calls_of(tree, {old, "candidate"}):
+        if len(call.args) == len(order):
+            call.args = [call.args[at] for at in order]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == old:
+            node.id = name
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in words:
+            node.value = words[node.value]
+    return ast.unparse(tree) + "\n"
