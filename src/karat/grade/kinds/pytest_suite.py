@@ -9,11 +9,12 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from karat.grade.kinds.context import Context
+from karat.grade.kinds.remarks import remark
 from karat.grade.kinds.submission import Submission, pin_of, pinned_files, submission_of
 from karat.grade.kinds.trusted import package_folders, run_trusted
 from karat.grade.types import Evaluation, Task, TestResult
@@ -22,6 +23,8 @@ from karat.sandbox.types import Call, Limits, Program, Reply, Run, Session
 GRACE_S = 10.0
 """Seconds that a suite may take beyond the candidate's own budget, for the tests themselves."""
 OURS = "the tests' process"
+SLOW = "not over"
+"""How the message of a run starts that reached the limit by the clock."""
 TIMED = ("wall", "cpu")
 KEPT = 4096
 """Tasks whose reference run is remembered."""
@@ -74,34 +77,32 @@ def evaluate_suite(task: Task, code: str | bytes, context: Context) -> Evaluatio
     submission = submission_of(task, code)
     if not submission.pinned:
         return Evaluation(tests=(), runs=(), problem="the task has no tests: give test_code, or files and test_files")
-    baseline = baseline_of(task, context) if task.reference else Baseline()
-    if baseline.problem:
-        return Evaluation(tests=(), runs=(), problem=baseline.problem)
-    if task.extra.get("trust") == "shared" or (baseline.limits and context.isolated):
-        if not context.isolated:
-            why = "the task asks for shared mode, where a pass can be forged; allow it with the option isolated"
-            return Evaluation(tests=(), runs=(), problem=why)
+    asks_shared = task.extra.get("trust") == "shared"
+    baseline = baseline_of(task, context) if task.reference and not asks_shared else Baseline()
+    if asks_shared or (baseline.limits and context.isolated):
         from karat.grade.kinds.shared_suite import evaluate_shared
 
-        return evaluate_shared(task, submission, baseline, context)
+        return evaluate_shared(task, submission, context)
+    if baseline.problem:
+        return Evaluation(tests=(), runs=(), problem=baseline.problem)
     if submission.problem:
-        return unusable(submission, baseline)
+        return unusable(submission, baseline.counted)
     suite = run_suite(task, submission, context)
-    if suite.broken and not suite.broken.startswith("not over"):
+    if suite.broken and not suite.broken.startswith(SLOW):
         return Evaluation(tests=(), runs=runs_of(suite, submission), problem=f"{OURS}: {suite.broken}")
     return Evaluation(tests=results_of(suite, baseline), runs=runs_of(suite, submission))
 
 
-def unusable(submission: Submission, baseline: Baseline) -> Evaluation:
+def unusable(submission: Submission, names: Sequence[str]) -> Evaluation:
     """A patch that does not apply fails every test, with the reason."""
-    names = baseline.counted or ("patch",)
-    tests = tuple(TestResult(test_id=name, verdict="fail", reason=submission.problem) for name in names)
+    why = f"the patch does not apply: {submission.problem}"
+    tests = tuple(TestResult(test_id=name, verdict="fail", reason=why) for name in names or ("patch",))
     return Evaluation(tests=tests, runs=())
 
 
 def runs_of(suite: SuiteRun, submission: Submission) -> tuple[Run, ...]:
     """The candidate's run, with what was remarked of his files and results."""
-    remarks = submission.remarks + tuple(f"always_equal@strong: {text}" for text in suite.suspicious[:1])
+    remarks = submission.remarks + tuple(remark("always_equal", "strong", text) for text in suite.suspicious[:1])
     run = suite.run or (Run(ended="done", message="the tests asked nothing of the candidate") if remarks else None)
     return () if run is None else (replace(run, anomalies=run.anomalies + remarks),)
 
@@ -245,8 +246,7 @@ def modules_of(task: Task, submission: Submission) -> set[str]:
         for root in roots:
             path = path.removeprefix(root)
         names.add(path.split("/")[0].removesuffix(".py"))
-    tests = {path.split("/")[0].removesuffix(".py") for path in submission.pinned}
-    return names - tests - {"setup", "conftest", "pytest", "_pytest", "pluggy", "unittest", "karat", "builtins", "sys"}
+    return names - {"setup", "conftest", "pytest", "_pytest", "pluggy", "unittest", "karat", "builtins", "sys"}
 
 
 def read_told(told: Mapping[str, Any], run: Run | None) -> SuiteRun:

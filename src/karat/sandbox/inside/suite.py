@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from karat.sandbox.inside import proxy, suite_seal
+from karat.sandbox.inside import proxy, relay, suite_seal
 
 REASON_LENGTH = 600
 OPTIONS = (
@@ -40,6 +40,7 @@ def prepare(config: dict[str, Any]) -> Any:
 def run_trusted(config: dict[str, Any]) -> str:
     """A suite with stand-ins for the candidate's modules. The answer is JSON text."""
     prepare(config)
+    sys.path.insert(0, os.getcwd())
     return json.dumps(proxied(config))
 
 
@@ -62,7 +63,9 @@ def run_shared(config: dict[str, Any]) -> str:
     """The suite and the candidate in this process. What matters for outcomes is sealed before he is imported."""
     prepare(config)
     seal = suite_seal.Seal()
-    sys.path[:0] = [os.path.join(os.getcwd(), folder) for folder in config["python_path"]]
+    folders = [os.path.join(os.getcwd(), folder) for folder in config["python_path"]]
+    sys.path[:0] = [*folders, os.getcwd()]
+    relay.FINDER.open(config["python_path"], skip=config["pinned"])
     plugin = Recorder(seal.changed)
     code = run_pytest(config, plugin)
     return json.dumps(plugin.told() | {"exit": code, "seals": seal.changes, "nonce": config["nonce"]})

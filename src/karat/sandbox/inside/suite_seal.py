@@ -20,7 +20,14 @@ MODULES = (
         "_pytest.assertion.rewrite",
         "_pytest.assertion",
     ),
-    *("_pytest.python_api", "_pytest.nodes", "_pytest._code.code", "_pytest.config", "_pytest.fixtures"),
+    *(
+        "_pytest.python_api",
+        "_pytest.approx",
+        "_pytest.nodes",
+        "_pytest._code.code",
+        "_pytest.config",
+        "_pytest.fixtures",
+    ),
     *("pluggy._hooks", "pluggy._callers", "pluggy._manager", "unittest.case", "unittest.mock", "operator", "json"),
     *("karat.sandbox.inside.suite", "karat.sandbox.inside.wire", "karat.sandbox.inside.child", "pytest", "unittest"),
 )
@@ -28,8 +35,17 @@ ORDINARY_CHANGES = (
     "_pytest.assertion.util._reprcompare",
     "_pytest.assertion.util._assertion_pass",
     "_pytest.assertion.util._config",
+    "_pytest.config.Config._getini_unknown_type",
 )
-"""What pytest itself sets for each test."""
+"""What pytest itself sets."""
+
+
+def there(name: str) -> types.ModuleType | None:
+    """A module by name; None where this version of pytest has none of that name."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 class Seal:
@@ -38,11 +54,12 @@ class Seal:
     def __init__(self) -> None:
         self.changes: list[list[str]] = []
         self.hooks = (sys.gettrace(), sys.getprofile(), sys.excepthook)
+        self.modules = [module for name in MODULES if (module := there(name)) is not None]
         self.held = self.look()
 
     def look(self) -> dict[str, tuple[Any, ...]]:
         seen: dict[str, tuple[Any, ...]] = {}
-        for owner in (builtins, *(importlib.import_module(name) for name in MODULES)):
+        for owner in (builtins, *self.modules):
             for name, value in list(vars(owner).items()):
                 self.add(seen, f"{owner.__name__}.{name}", value)
                 if isinstance(value, type) and value.__module__ == owner.__name__ and owner is not builtins:
