@@ -93,6 +93,17 @@ def check(candidate):
     assert (conversion.assertions, conversion.converted) == (3, 2)
 
 
+def test_values_that_cannot_be_had_leave_their_own_assertion_only(trusted: Sandbox) -> None:
+    code = "n = 2\nassert f(n) == no_such + [] + 1\nassert f(n) == undefined[0]\nassert f(n) == n"
+    helpers = "no_such = 1\nundefined = []"
+    conversion = convert(code, "f", helpers=helpers, evaluate=lambda source: trusted_value(trusted, source))
+    assert inputs(conversion) == [(2,)]
+    assert [reason for _, reason in conversion.left] == [
+        "its values: TypeError: unsupported operand type(s) for +: 'int' and 'list'",
+        "its values: IndexError: list index out of range",
+    ]
+
+
 def test_without_an_evaluator_only_literals_are_converted() -> None:
     conversion = convert("x = 3\nassert f(x) == 9\nassert f(2) == 4", "f")
     assert inputs(conversion) == [(2,)]

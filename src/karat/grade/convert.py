@@ -260,7 +260,15 @@ class Walk:
                 values=[ast.Name(id=name, ctx=ast.Load()) for name in sorted(set(shared))],
             ),
         ]
-        return ast.Expr(ast.Call(func=ast.Name(id="karat_note", ctx=ast.Load()), args=values, keywords=[]))
+        number = len(self.patterns) - 1
+        guarded = ast.parse(
+            f"try:\n    pass\nexcept Exception as karat_error:\n    karat_failed({number}, karat_error)"
+        )
+        note = ast.Call(func=ast.Name(id="karat_note", ctx=ast.Load()), args=values, keywords=[])
+        attempt = guarded.body[0]
+        assert isinstance(attempt, ast.Try)
+        attempt.body = [ast.Expr(note)]
+        return attempt
 
     def _used_again(self, arg: ast.expr) -> list[str]:
         """Variables in an argument that the test looks at afterwards: a change in place would be seen there."""
@@ -417,9 +425,14 @@ def note(number, args, kwargs, expected, settings, digits, shared):
         notes.append([number, "a value in it is not plain: " + str(error)[:80], []])
 
 
+def failed(number, error):
+    notes.append([number, "its values: " + type(error).__name__ + ": " + str(error)[:80], []])
+
+
 def karat_run():
     random.seed(0)
-    exec(compile(TEXT, "<test>", "exec"), {"__builtins__": __builtins__, "__name__": "test", "karat_note": note})
+    scope = {"__builtins__": __builtins__, "__name__": "test", "karat_note": note, "karat_failed": failed}
+    exec(compile(TEXT, "<test>", "exec"), scope)
     return notes
 """
 
