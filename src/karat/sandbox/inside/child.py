@@ -146,17 +146,17 @@ def resolve(call: dict[str, Any], namespace: dict[str, Any], objects: dict[int, 
 
 def encode_result(value: Any, call: dict[str, Any], objects: dict[int, Any]) -> dict[str, Any]:
     encoder = wire.Encoder(call["materialise"])
-    type_name = type(value).__qualname__[:200]
+    type_name = wire.name_of(type(value))[:200]
     if call.get("hold"):
         objects[len(objects)] = value
         return {"status": "handle", "value": {"h": [len(objects) - 1, type_name]}, "type_name": type_name}
     try:
         return {"status": "value", "value": encoder.encode(value), "type_name": type_name, "notes": encoder.notes}
-    except (wire.NotPlainError, RecursionError) as error:
+    except Exception as error:  # what the candidate's own classes do while they are read belongs here too
         if call["keep"]:
             objects[len(objects)] = value
             return {"status": "handle", "value": {"h": [len(objects) - 1, type_name]}, "type_name": type_name}
-        reason = str(error) if isinstance(error, wire.NotPlainError) else "nested too deeply"
+        reason = str(error) if isinstance(error, wire.NotPlainError) else f"cannot be read: {wire.name_of(type(error))}"
         return {"status": "not plain", "type_name": type_name, "message": reason, "notes": encoder.notes}
 
 
@@ -165,7 +165,7 @@ def encode_argument(value: Any) -> Any:
     try:
         return wire.Encoder().encode(value)
     except (wire.NotPlainError, RecursionError):
-        return {"h": [-1, type(value).__qualname__[:200]]}
+        return {"h": [-1, wire.name_of(type(value))[:200]]}
 
 
 def from_refs(value: Any, objects: dict[int, Any]) -> Any:
@@ -187,10 +187,10 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     kind = type(error)
     return {
         "status": "raised",
-        "type_name": kind.__qualname__[:200],
+        "type_name": wire.name_of(kind)[:200],
         "message": str(message)[:MESSAGE_LENGTH],
         "line": line_of(error),
-        "notes": [] if kind.__module__ == "builtins" else [f"class of {kind.__module__}"[:200]],
+        "notes": [] if wire.module_of(kind) == "builtins" else [f"class of {wire.module_of(kind)}"[:200]],
     }
 
 

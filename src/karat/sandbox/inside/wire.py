@@ -147,8 +147,8 @@ class Encoder:
         if kind is list:
             self.count(len(value))
             return [self.encode(item, depth + 1) for item in value]
-        tag = SEQUENCES.get(kind)
-        if tag is not None:
+        tag = "t" if kind is tuple else "s" if kind is set else "z" if kind is frozenset else ""
+        if tag:
             self.count(len(value))
             return {tag: [self.encode(item, depth + 1) for item in value]}
         if kind is dict:
@@ -199,7 +199,7 @@ class Encoder:
             if issubclass(kind, base):
                 self.note(f"subclass of {base.__name__}: {name_of(kind)}"[:200])
                 above = [cls for cls in type.__dict__["__mro__"].__get__(kind) if not issubclass(base, cls)]
-                changed = [name for name in HOSTILE if any(name in vars(cls) for cls in above)]
+                changed = [name for name in HOSTILE if any(name in names_in(cls) for cls in above)]
                 if changed and module_of(kind) not in ("collections", "enum", "typing"):
                     self.note(f"overrides {', '.join(changed)}")
                 return self.encode(as_base(value, base), depth + 1)
@@ -211,7 +211,7 @@ class Encoder:
                 if len(items) >= self.materialise:
                     break
             return self.encode(items, depth + 1)
-        changed = [name for name in HOSTILE if name in vars(kind)]
+        changed = [name for name in HOSTILE if name in names_in(kind)]
         if changed:
             self.note(f"overrides {', '.join(changed)}")
         raise NotPlainError(f"{module_of(kind)}.{name_of(kind)}"[:200])
@@ -228,7 +228,10 @@ def name_of(kind: type) -> str:
     return name
 
 
-SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z"}
+def names_in(kind: type) -> Any:
+    return type.__dict__["__dict__"].__get__(kind)
+
+
 BASES = (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)
 HOSTILE = (
     "__eq__",
