@@ -147,7 +147,7 @@ def test_a_changed_result_shows(graded: tuple[Path, Result], tmp_path: Path) -> 
 
 
 def test_other_tasks_and_candidates_show(graded: tuple[Path, Result]) -> None:
-    easier = {**ADD, "tests": ADD["tests"][:1]}  # type: ignore[index]
+    easier = {**ADD, "tests": ADD["tests"][:1]}
     assert "the tasks are not those of the run" in verify(graded[0], tasks=[easier]).findings[0].witnesses
     faults = verify(graded[0], tasks=[ADD], candidates=ROWS[:-1]).findings[0].witnesses
     assert "the candidates are not those of the run" in faults

@@ -81,6 +81,12 @@ class GradeReward:
     def close(self) -> None:
         self.grader.close()
 
+    def __enter__(self) -> GradeReward:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     # ---------------------------------------------------------------------------------------------------- karat, TRL
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Scores of groups, as karat's verbs ask: the task is found by the prompt's text."""
