@@ -53,7 +53,7 @@ def test_every_edit_shows(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / "log")
     edited = EDITS[name](path.read_text().splitlines(keepends=True))
     path.write_text("".join(edited))
-    with pytest.raises(DataError, match="line [1-4]: "):
+    with pytest.raises(DataError, match=r"line [1-4]: "):
         list(read_log(path))
 
 
