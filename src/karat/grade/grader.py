@@ -15,6 +15,7 @@ import numpy as np
 from karat.errors import InputError
 from karat.grade.config import GradeConfig
 from karat.grade.kinds import Context, evaluate
+from karat.grade.kinds.trusted import PRELOADED, package_folders
 from karat.grade.types import Attempt, Candidate, Evaluation, Graded, Task, TestResult
 from karat.grade.verdict import counts, judge, judge_tests
 from karat.sandbox import open_sandbox
@@ -55,10 +56,15 @@ class Grader:
         self._sandbox()  # in this thread too: what does not work should say so now
 
     # ------------------------------------------------------------------------------------------------------ sandboxes
-    def _open(self) -> Sandbox:
-        packages = tuple(path for path in self.config.packages.split(":") if path)
+    def _open(self, *, tests: bool = False) -> Sandbox:
+        """A sandbox for candidates or for trusted tests; pytest is within reach of what runs it."""
+        packages = [path for path in self.config.packages.split(":") if path]
         policy = None if self.config.policy == "auto" else self.config.policy
-        sandbox = open_sandbox(self.config.backend, policy=policy, packages=packages)
+        suites = any(task.kind in ("pytest", "repository") for task in self.tasks.values())
+        preload = PRELOADED if suites and (tests or self.config.isolated) else ()
+        if preload:
+            packages += [folder for folder in package_folders() if folder not in packages]
+        sandbox = open_sandbox(self.config.backend, policy=policy, packages=packages, preload=preload)
         with self._lock:
             self._opened.append(sandbox)
         return sandbox
@@ -71,7 +77,7 @@ class Grader:
 
     def _context(self, baits: tuple[Bait, ...] = ()) -> Context:
         if not hasattr(self._own, "trusted"):
-            self._own.trusted = self._open()
+            self._own.trusted = self._open(tests=True)
         return Context(
             sandbox=self._sandbox(),
             trusted=self._own.trusted,
@@ -157,7 +163,7 @@ class Grader:
 
         has_hidden = any(test.hidden for test in evaluation.tests)
         if judge_tests(replace(evaluation, tests=tuple(t for t in evaluation.tests if not t.hidden))).verdict != "pass":
-            return _Held()
+            return _Held(special_casing(task, candidate.code, evaluation, None)[1] if self.config.watch else ())
         n = 0 if has_hidden else self.config.held_out
         held = hidden_results(task, candidate.code, self._context(), n=n, rng=rng, evaluation=evaluation)
         special_cased, attempts = special_casing(task, candidate.code, evaluation, held)

@@ -35,7 +35,11 @@ def available(backend: str) -> str:
 
 
 def open_sandbox(
-    backend: str = "auto", *, policy: Policy | None = None, packages: Sequence[str | Path] = ()
+    backend: str = "auto",
+    *,
+    policy: Policy | None = None,
+    packages: Sequence[str | Path] = (),
+    preload: Sequence[str] = (),
 ) -> Sandbox:
     """The back end by name; `auto` takes the strongest that works here.
 
@@ -43,6 +47,7 @@ def open_sandbox(
         policy: which walls must stand. None asks for `standard` of `auto`, and for nothing of a back end that is named:
             naming a weak one is a decision, falling back to it is not.
         packages: folders of trusted packages that a program may import and not change.
+        preload: modules that every program will import; a fork server loads them once, other back ends each time.
     Raises: InputError: no such back end, it does not work here, a wall is missing, or a folder is not there.
     """
     if backend not in BACKENDS:
@@ -59,7 +64,9 @@ def open_sandbox(
             f"The sandbox {backend!r} does not work here: {reason}. Try 'auto', or `karat grade --doctor`."
         )
     module, kind = MODULES[name]
-    sandbox: Sandbox = getattr(importlib.import_module(module), kind)(packages=folders)
+    home = importlib.import_module(module)
+    options = {"preload": (*home.PRELOAD, *preload)} if preload and name == "namespaces" else {}
+    sandbox: Sandbox = getattr(home, kind)(packages=folders, **options)
     try:
         require_walls(sandbox, policy or ("standard" if backend == "auto" else "any"))
     except BaseException:
