@@ -70,6 +70,7 @@ def settings_of(program: Program, limits: Limits, *, folder: str) -> dict[str, A
         "kind": program.kind,
         "argv": list(program.argv),
         "folder": folder,
+        "wall_s": limits.wall_s,
         "cpu_s": limits.cpu_s,
         "memory_mb": limits.memory_mb,
         "files_mb": limits.files_mb,
@@ -222,6 +223,8 @@ class ProcessSession:
             message = load(frame)
             if "up" in message:
                 self.up = True
+            elif "fault" in message:
+                self._end("fault", f"the program was not started: {str(message['fault'])[:300]}")
             elif "over" in message:
                 self.over = message["over"]
             elif "files" in message:
@@ -274,7 +277,9 @@ class ProcessSession:
             return
         code, why = self.over["status"], self.over["why"]
         sent = signal.Signals(os.WTERMSIG(code)).name if os.WIFSIGNALED(code) else ""
-        if why == "cpu" or sent == "SIGXCPU":
+        if why == "wall":
+            self._end("wall", f"not over within {self.limits.wall_s:g} s")
+        elif why == "cpu" or sent == "SIGXCPU":
             self._end("cpu", f"more than {self.limits.cpu_s:g} s of processor time")
         elif sent == "SIGKILL" and self.over["peak_mb"] > 0.5 * self.limits.memory_mb:
             self._end("memory", f"killed while it held {self.over['peak_mb']:.0f} MB")

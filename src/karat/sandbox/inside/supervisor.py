@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import importlib
 import json
 import os
 import resource
@@ -29,6 +30,7 @@ from karat.sandbox.inside import child, folder, wire
 ENDS = ("requests", "replies", "evidence")
 SWEEP_S = 5.0
 """How long ending what a candidate left behind may take before it is reported as not done."""
+GRACE_S = 5.0
 OPEN_FILES = 256
 SPARE_PROCESSES = 32
 """Where processes are counted by user and not by run, others of the same user come and go meanwhile."""
@@ -50,17 +52,19 @@ def main(settings: dict[str, Any]) -> None:
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    if sys.platform == "linux":  # while we are the user who can read it
+        importlib.import_module("karat.sandbox.inside.confine")
     pid = os.fork()
     if pid == 0:
         try:
             become_candidate(settings, job)
-        except BaseException as error:
-            os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "backslashreplace"))
+        except (OSError, ValueError, ImportError) as error:  # closed to the program, so that only we can say this
+            tell(settings["fds"]["status"], {"fault": f"{type(error).__name__}: {error}"})
         finally:
             os._exit(127)
     for end in (0, 1, 2, *(fds[name] for name in ENDS)):  # so that the candidate's end is the end of each stream
         close(end)
-    over = watch(pid, settings["cpu_s"], control, wakeup)
+    over = watch(pid, settings, control, wakeup)
     tell(status, {"over": over})
     left, swept = sweep(settings, pid)
     changes = folder.changes(settings["folder"], given, keep=settings["keep_files"])
@@ -92,28 +96,31 @@ def hide_memory(*, adopt: bool) -> None:
 
 # ---------------------------------------------------------------------------------------------------- the candidate
 def become_candidate(settings: dict[str, Any], job: dict[str, Any]) -> None:
-    """In the forked process: limits, descriptors, user, and then the program. Does not return."""
+    """In the forked process: descriptors, limits, walls, and then the program. Does not return.
+
+    Raises: OSError, ValueError: something of it cannot be had, before anything of the program was looked at.
+    """
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    fds = settings["fds"]
+    fds, status = settings["fds"], settings["fds"]["status"]
+    command = settings["kind"] == "command"
     os.setsid()
     ends = [os.dup(fds[name]) for name in ENDS]
-    ends = [os.dup2(end, 100 + number) for number, end in enumerate(ends)]  # out of the way of where they go
-    for number, end in enumerate(ends):
+    ends = [os.dup2(end, 100 + number) for number, end in enumerate([*ends, status])]  # out of the way
+    for number, end in enumerate(ends[:-1]):
         os.dup2(end, child.REQUESTS + number)
-    command = settings["kind"] == "command"
-    os.closerange(3 if command else 3 + len(ENDS), 65_536 if sys.platform == "linux" else 4096)
+    last = os.dup2(ends[-1], child.REQUESTS + len(ENDS), inheritable=False)
+    os.closerange(last + 1, 65_536 if sys.platform == "linux" else 4096)
+    settings["fds"] = fds | {"status": last}
     os.chdir(settings["folder"])
     set_limits(settings)
-    if settings["uid"]:
-        os.setgroups([])
-        os.setresgid(settings["uid"], settings["uid"], settings["uid"])
-        os.setresuid(settings["uid"], settings["uid"], settings["uid"])
     harden(settings)
     os.environ.clear()
     os.environ.update(job["environment"])
     if command:
+        os.closerange(3, last + 1)
         execute(settings["argv"])
+    os.close(last)
     sys.argv[1:] = []
     sys.orig_argv[:] = [sys.executable]
     sys.path += settings["packages"]
@@ -122,6 +129,8 @@ def become_candidate(settings: dict[str, Any], job: dict[str, Any]) -> None:
 
 
 def execute(argv: list[str]) -> None:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and programs inherit that
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -175,24 +184,27 @@ def tasks_of_user() -> int:
 
 
 def harden(settings: dict[str, Any]) -> None:
-    """What the kernel offers a process that has no privileges and no namespaces; where it lacks one, the rest stands.
+    """The walls that the kernel offers a process without namespaces, and a user id of its own where we are root.
 
-    The back end finds out by trying what it stopped (`karat.sandbox.probes`), so nothing is reported from here.
+    What this kernel lacks is left out: the back end tries its walls (`karat.sandbox.probes`) and tells. What it has and
+    does not give ends the run.
+    Raises: OSError: the kernel refuses.
     """
-    if sys.platform != "linux":
-        return
-    from karat.sandbox.inside import confine, kernel, landlock, seccomp
+    linux = sys.platform == "linux"
+    if linux:
+        from karat.sandbox.inside import confine, kernel, landlock, seccomp
 
-    with contextlib.suppress(OSError):
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.drop_capabilities()
-    if settings["lock"] is not None:
-        with contextlib.suppress(OSError):
+        if settings["lock"] is not None and landlock.abi() > 0:
             landlock.restrict(**settings["lock"])
-    if not settings["alone"]:
-        with contextlib.suppress(OSError):
+    if settings["uid"]:
+        os.setgroups([])
+        os.setresgid(settings["uid"], settings["uid"], settings["uid"])
+        os.setresuid(settings["uid"], settings["uid"], settings["uid"])
+    if linux and kernel.TABLE is not None:
+        kernel.drop_capabilities()
+        if not settings["alone"]:
             confine.install(marks=not settings["uid"] and settings["kind"] != "command")
-    with contextlib.suppress(OSError):
         for code in (refusing(seccomp.filter_for(settings["kind"] == "command")), seccomp.own_filter()):
             seccomp.Filter(code).install()
 
@@ -212,9 +224,13 @@ def refusing(code: bytes) -> bytes:
 
 
 # ---------------------------------------------------------------------------------------------------------- its end
-def watch(pid: int, cpu_s: float, control: int, wakeup: int) -> dict[str, Any]:
-    """Wait for the end of the first process; end it when it has used its processor time or when told to."""
-    why = ""
+def watch(pid: int, settings: dict[str, Any], control: int, wakeup: int) -> dict[str, Any]:
+    """Wait for the end of the first process; end it when it has used its processor time or when told to.
+
+    The clock is the trusted side's to look at; this one only ends a program that nobody has closed.
+    """
+    why, cpu_s = "", settings["cpu_s"]
+    until = time.monotonic() + settings["wall_s"] + GRACE_S
     cores = os.cpu_count() or 1
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -226,7 +242,10 @@ def watch(pid: int, cpu_s: float, control: int, wakeup: int) -> dict[str, Any]:
         left = cpu_s - clock_of(pid)
         if left <= 0:
             why = "cpu"
-        events = [end for end, _ in poll.poll(1000 * max(0.01, left / cores))] if not why else []
+        elif time.monotonic() > until:
+            why = "wall"
+        wait_s = max(0.01, min(left / cores, until - time.monotonic()))
+        events = [end for end, _ in poll.poll(1000 * wait_s)] if not why else []
         if control in events:
             why = "told"
         if why:
