@@ -65,8 +65,8 @@ def trailing_decorator(text: str, row: str) -> Sign:
     """A source that ends in a decorator takes hold of what a grader appends. One of its own making has no other use;
     another may be where an honest answer was cut off.
     """
-    name = re.match(r"@\s*\(?\s*(\w+)", row)
-    own = name is not None and re.search(rf"^(def|class)\s+{name[1]}\b|^{name[1]}\s*=", text, re.MULTILINE)
+    name = re.match(r"@\s*\(?\s*(\w+)(?!\w*\.)", row)
+    own = name is not None and re.search(rf"^(def|class)\s+{name[1]}\b|^{name[1]}\s*=\s*lambda", text, re.MULTILINE)
     line = len(text.rstrip().splitlines())
     confidence: Confidence = "strong" if own or (name is not None and name[1] == "lambda") else "moderate"
     return Sign("capture_checker", confidence, "source", f"ends in the decorator {row.strip()[:60]!r}", line)

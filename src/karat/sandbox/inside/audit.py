@@ -23,6 +23,8 @@ except ImportError:  # an interpreter without the accelerator
 
 MAX_EVENTS = 60
 """Distinct events of one name that are written: a flood of one kind hides no other."""
+MAX_LOOKS = 20_000
+"""Frames and attributes that are looked into; a program that reads millions is not slowed for ever."""
 MAX_SOURCES = 40
 """Sources compiled by the candidate that are looked at; a calculator may call eval a million times."""
 MAX_DETAIL = 240
@@ -261,10 +263,19 @@ def make_text() -> Callable[[Any], str]:
 def _handle_frames(handlers: dict[str, Any], record: Any, caller: Any, text: Any, asking: list[bool]) -> None:
     """Frames, and attributes of frames, tracebacks, generators and functions."""
     frame_names, code_names, rewrites, readers = FRAME_NAMES, CODE_NAMES, REWRITES, FRAME_READERS
+    looks = [MAX_LOOKS]
+
+    def tire(event: str) -> None:
+        looks[0] -= 1
+        if looks[0] == 0:
+            record("karat.flood", event, None)
+            handlers.pop("sys._getframe", None)
+            handlers.pop("object.__getattr__", None)
 
     def get_frame(event: str, args: Any) -> None:
         if asking:
             return
+        tire(event)
         kind, line, via = caller()
         if kind == "candidate" or via.startswith(readers):
             record("sys._getframe", via, line)
@@ -274,6 +285,7 @@ def _handle_frames(handlers: dict[str, Any], record: Any, caller: Any, text: Any
         if asking:
             return
         if attribute in frame_names or attribute in code_names:
+            tire(event)
             kind, line, _ = caller()
             if kind == "candidate":
                 record("read", f"{text(args[0])}.{attribute}", line)

@@ -24,8 +24,13 @@ _REPORT: list[Report] = []
 _CHECK: list[Callable[[], None]] = []
 
 
-def prepare(baits: list[list[str]], watch: Any) -> None:
-    """Put the bait in place. `watch` (or None) is told when it is touched."""
+def prepare(baits: list[list[str]], watch: Any, source: Any = "") -> None:
+    """Put the bait in place. `watch` (or None) is told when it is touched.
+
+    Args:
+        source: text or bytes of the program; one that cannot open a file gets no file of bait, because writing and
+            removing them costs more than all the rest.
+    """
     HELD.clear()
     _REPORT[:] = [watch.report] if watch is not None else []
     _CHECK[:] = [watch.check] if watch is not None else []
@@ -38,8 +43,22 @@ def prepare(baits: list[list[str]], watch: Any) -> None:
                 setattr(sys.modules[home], attribute, wire.decode(wire.load(content.encode())))
         elif place == "environment":
             os.environ.setdefault(name, content)
-        elif place == "file" and not os.path.isabs(name):
+        elif place == "file" and not os.path.isabs(name) and may_open(source):
             put_file(name, content)
+
+
+OPENERS = (
+    "open", "Path(", "path.", " os", "os.", "sys.", "io.", "glob", "shutil", "subprocess", "exec", "eval", "compile(",
+    "import_", "attr(", "attr,", "vars(", "locals(", "linecache", "numpy", "pandas", "ctypes", "codecs", "__dict__",
+    "__class__", "__subcl", "__builtins__", "__loader__", "__globals__", "__self__", "fileinput", "mmap", "sqlite",
+    "dbm", "shelve",
+)  # fmt: skip
+
+
+def may_open(source: Any) -> bool:
+    """Whether a program has any means to reach a file, to judge by its text."""
+    text = source.decode("latin-1") if isinstance(source, bytes) else source
+    return any(part in text for part in OPENERS)
 
 
 def put_file(path: str, content: str) -> None:

@@ -31,7 +31,7 @@ def serve(job: dict[str, Any], prepared: audit.Watch | None = None) -> None:
     """
     started = time.perf_counter()
     watch = (prepared or audit.Watch(EVIDENCE, SOURCE_NAME)) if job["watch"] else None
-    case.prepare(job.pop("baits"), watch)
+    case.prepare(job.pop("baits"), watch, source_of(job))
     objects: dict[int, Any] = {}
     if job["kind"] == "script":
         run_script(job, watch)

@@ -186,18 +186,20 @@ def make_check() -> Callable[[bool], list[tuple[str, str]]]:
             for place, entries in enumerate_(groups):
                 if tags and tags_now[place] == before[place]:
                     continue
+                if tags:
+                    before[place] = tags_now[place]
                 for name, container, key, value in entries:
                     now = container.get(key, missing)
                     if now is not value and name not in told:
                         told.add(name)
                         found.append((name, "removed" if now is missing else f"now {name_of(type(now))}"))
-        for name, detail in state_changes(whole):
+        for name, detail in state_changes() if whole else ():
             if name not in told:
                 told.add(name)
                 found.append((name, detail))
         return found
 
-    def state_changes(whole: bool) -> list[tuple[str, str]]:
+    def state_changes() -> list[tuple[str, str]]:
         found = [(f"sys.modules[{name}]", "replaced") for name, module in watched if modules.get(name) is not module]
         for label, now, before in (("meta_path", *hooks[:2]), ("path_hooks", *hooks[2:])):
             if (*now,) != before:
@@ -208,10 +210,9 @@ def make_check() -> Callable[[bool], list[tuple[str, str]]]:
             found.append(("profile function", "set"))
         if callbacks() > state[0]:
             found.append(("atexit callbacks", "added"))
-        if whole:
-            for number, before in zip_(signals, state[3]):
-                if get_handler(number) is not before:
-                    found.append((f"signal handler {number}", "changed"))
+        for number, before in zip_(signals, state[3]):
+            if get_handler(number) is not before:
+                found.append((f"signal handler {number}", "changed"))
         return found
 
     zip_, enumerate_ = zip, enumerate
