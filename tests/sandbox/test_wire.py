@@ -32,8 +32,8 @@ HASHABLE = st.one_of(
     st.decimals(allow_nan=False),
     st.fractions(),
     st.dates(),
-    st.datetimes(),
-    st.times(),
+    st.datetimes().map(lambda moment: moment.replace(fold=0)),  # isoformat does not write it, and == does not see it
+    st.times().map(lambda moment: moment.replace(fold=0)),
     st.timedeltas(),
     st.builds(range, st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 3)),
 )
@@ -226,7 +226,7 @@ def test_what_has_no_plain_data_is_named() -> None:
         (object(), "object"),
         (Named(), "Named"),
         (1 << 500_000, "500001 bits"),
-        ((n for n in ()), "generator"),
+        (iter(()), "iterator"),
         (bytes, "type"),
         (datetime.datetime.now(datetime.UTC), "datetime"),
     ):

@@ -368,8 +368,11 @@ class NamespaceSession:
     def _await_end(self, seconds: float) -> None:
         """Serve until the first process has ended, at most so long."""
         until = time.monotonic() + seconds
-        while self.over is None and time.monotonic() < until:
-            self._serve(until)
+        try:
+            while self.over is None and time.monotonic() < until:
+                self._serve(until)
+        except wire.PeerGoneError as error:
+            self._end("fault", f"{error} while a program ran")
 
     def _conclude(self) -> None:
         """Say how a program ended that answers no more."""
@@ -465,7 +468,7 @@ class NamespaceSession:
             if self.over is None:
                 self.evidence.remark("did not leave when told")
             self._end("done", "")
-        if self.over is None:
+        if self.over is None and not self.worker.broken:
             self._kill()
             self._await_end(KILL_S)
         if self.over is None:
