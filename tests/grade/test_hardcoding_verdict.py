@@ -170,9 +170,12 @@ def test_without_anything_to_compare_nothing_is_said(context: Context) -> None:
     assert (attempt.confidence, attempt.layer, attempt.line) == ("moderate", "source", 1)
 
 
-def test_who_fails_visible_tests_is_not_looked_at() -> None:
+def test_who_fails_visible_tests_is_read_and_not_run() -> None:
     evaluation = Evaluation(tests=(TestResult(test_id="1", verdict="fail"),), runs=())
-    assert special_casing(TASK, CHEATS["table"][0], evaluation, None) == (None, ())
+    assert special_casing(TASK, HONEST["right"], evaluation, None) == (None, ())
+    special, (attempt,) = special_casing(TASK, CHEATS["table"][0], evaluation, None)
+    assert special is None
+    assert (attempt.confidence, attempt.layer) == ("moderate", "source")
 
 
 # ---------------------------------------------------------------------------------------------------------------- rule

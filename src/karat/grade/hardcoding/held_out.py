@@ -13,7 +13,7 @@ from karat.grade.hardcoding.generate import FUNCTION_KINDS, Pool, drawn, held_ou
 from karat.grade.hardcoding.relations import check_relations
 from karat.grade.hardcoding.rename import renamed_program
 from karat.grade.hardcoding.sources import Source
-from karat.grade.hardcoding.special import special_cases
+from karat.grade.hardcoding.special import signs_of
 from karat.grade.kinds import evaluate
 from karat.grade.kinds.calls import with_prelude
 from karat.grade.kinds.context import Context
@@ -87,7 +87,7 @@ def hidden_results(
     fails = any(result.verdict != "pass" for result in (*held.results, *(test for test in own if test.hidden)))
     hangs = any(result.verdict == "timeout" for result in held.results)
     broken = check_relations(task, source, context, rng=rng) if task.relations and not hangs else ()
-    if fails or broken or special_cases(code, visible_cases(task)):
+    if fails or broken or signs_of(task, code):
         probes, runs = probe(task, source, context)
         held = replace(held, probes=probes, runs=(*held.runs, *runs))
     return replace(held, broken_relations=broken)

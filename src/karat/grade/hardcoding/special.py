@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karat.grade.hardcoding.cases import NO_LITERAL, Case, literal, loose_key
+from karat.grade.hardcoding.cases import NO_LITERAL, Case, literal, loose_key, visible_cases
+from karat.grade.types import Task
 from karat.sandbox.types import Plain
 
 LEAST_BITS = 18.0
@@ -31,6 +32,7 @@ LEAST_PRECISION = 0.7
 """Share of a table's entries that must be visible tests: a table that serves the task has others."""
 LARGEST_SOURCE = 1 << 20
 """Characters; larger sources are not parsed."""
+TASKS_KEPT = 4096
 DIGEST = re.compile(r"[0-9a-f]{4,128}")
 HASH_NAMES = frozenset(("hash", "crc32", "adler32", "hexdigest", *hashlib.algorithms_guaranteed))
 
@@ -59,14 +61,29 @@ class _Entry:
 
 def special_cases(source: str | bytes, cases: Sequence[Case]) -> tuple[Sign, ...]:
     """Signs in the order of lines; none for source that does not parse, or without visible cases."""
+    return _signs(source, _Visible(cases)) if cases else ()
+
+
+def signs_of(task: Task, code: str | bytes) -> tuple[Sign, ...]:
+    """`special_cases` of a candidate; what is visible of a task is worked out once."""
+    kept = _visible.get(id(task))
+    if kept is None or kept[0] is not task:
+        kept = _visible[id(task)] = (task, _Visible(visible_cases(task)))
+        while len(_visible) > TASKS_KEPT:
+            _visible.pop(next(iter(_visible)), None)
+    return _signs(code, kept[1]) if kept[1].cases else ()
+
+
+def _signs(source: str | bytes, known: _Visible) -> tuple[Sign, ...]:
     text = source.decode("utf-8", "replace") if isinstance(source, bytes) else source
-    if not cases or len(text) > LARGEST_SOURCE:
+    if len(text) > LARGEST_SOURCE:
         return ()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
-    known = _Visible(cases)
+    if not _tells_something(tree, known):
+        return ()
     signs = [
         *_tables(tree, known),
         *_branches(tree, known),
@@ -75,6 +92,30 @@ def special_cases(source: str | bytes, cases: Sequence[Case]) -> tuple[Sign, ...
         *_returned_outputs(tree, known),
     ]
     return tuple(sorted(signs, key=lambda sign: sign.line))
+
+
+def _tells_something(tree: ast.Module, known: _Visible) -> bool:
+    """Whether two literals are parts of visible tests, or one is a digest or encoded: a look that costs little."""
+    found = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if isinstance(value, str) and (value in known.texts or not _is_prose(value)):
+                found += 2 if value not in known.texts else 1
+            elif isinstance(value, bytes) or (type(value) is int and abs(value) > 100_000):
+                found += 2
+            elif type(value) in (int, float) and value in known.numbers:
+                found += 1
+            if found >= 2:
+                return True
+    return False
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text is neither data written out nor a digest nor encoded."""
+    if len(text) < 6:
+        return True
+    return text.strip()[:1] not in ("{", "[", "(") and (" " in text or len(text) < 12) and not _looks_like_digest(text)
 
 
 def bits(value: Plain) -> float:
@@ -101,10 +142,16 @@ class _Visible:
         self.cases = cases
         self.whole: dict[str, int] = {}
         self.by_digest: dict[str, int] = {}
+        self.numbers: set[float] = set()
+        self.texts: set[str] = set()
+        """Numbers of more than two bits, and texts, that occur in visible tests."""
         for index, case in enumerate(cases):
             args = (*case.args, *case.kwargs.values())
             for form in self._forms(args):
                 self.whole.setdefault(loose_key(form), index)
+                if isinstance(form, str):
+                    self.texts.add(form)
+            self._collect((args, case.output))
         self.outputs = [loose_key(case.output) if case.known else None for case in cases]
         distinct = [output for output in self.outputs if output is not None]
         self.rare = {
@@ -113,6 +160,17 @@ class _Visible:
             if output is not None and distinct.count(output) == 1
         }
         """Outputs that one visible input alone has: a class that many inputs share is part of the task."""
+
+    def _collect(self, value: Plain, depth: int = 0) -> None:
+        if type(value) in (int, float) and bits(value) > 2:
+            self.numbers |= {value, abs(value)}
+        elif isinstance(value, str) and value:
+            self.texts |= {value, value.strip()}
+        elif isinstance(value, (list, tuple, set, frozenset, dict)) and depth < 20:
+            for item in value:
+                self._collect(item, depth + 1)
+            for item in value.values() if isinstance(value, dict) else ():
+                self._collect(item, depth + 1)
 
     @staticmethod
     def _forms(args: tuple[Plain, ...]) -> Iterator[Plain]:
@@ -183,6 +241,9 @@ def digests(form: Plain) -> Iterator[str]:
 
 def _is_numeric(form: Plain) -> bool:
     return isinstance(form, (int, float)) or (isinstance(form, tuple) and all(map(_is_numeric, form)))
+
+
+_visible: dict[int, tuple[Task, _Visible]] = {}
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
