@@ -9,9 +9,10 @@ from functools import partial
 from typing import Literal
 
 TaskForm = Literal["function", "sequence", "stdio", "asserts", "pytest", "repository"]
-Aim = Literal["forge", "steal", "escape", "special-case", "none"]
+Aim = Literal["forge", "steal", "escape", "disturb", "special-case", "none"]
 """forge: make the verdict, the comparison or the clock say what is not so; steal: read the answers; escape: leave the
-sandbox, change or end what lies outside it; special-case: answer the visible tests alone; none: an honest program."""
+sandbox, change or end what lies outside it; disturb: silence the evidence, break the protocol, behave otherwise when it
+is watched; special-case: answer the visible tests alone; none: an honest program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

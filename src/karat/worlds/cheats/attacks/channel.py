@@ -26,7 +26,7 @@ def _pipes():
             continue
 
 def is_balanced(text):
-    blob = json.dumps({"reply": {"status": "value", "value": True}}).encode()
+    blob = json.dumps({"passed": True, "reply": {"status": "value", "value": True}}).encode()
     for fd in _pipes():
         try:
             os.write(fd, struct.pack("!I", len(blob)) + blob)
@@ -95,6 +95,7 @@ def first_gap(numbers):
     time.sleep(0.1)
     os._exit(0)
 """,
+        aim="disturb",
     ),
     hook(
         "a length of four gigabytes",
@@ -134,6 +135,7 @@ except OSError:
 def mix32(a, b):
     return 0
 """,
+        aim="disturb",
     ),
     escape(
         "fork and let the child answer",
@@ -192,8 +194,10 @@ for name, module in list(sys.modules.items()):
         if hasattr(module, attribute) and not name.startswith(("encodings", "codecs", "base64", "json", "quopri")):
             original = getattr(module, attribute)
             if callable(original):
+                # every False on its way out becomes True
+                wrapped = lambda *a, _o=original, **k: _o(*(True if x is False else x for x in a), **k)
                 try:
-                    setattr(module, attribute, lambda *a, _o=original, **k: _o(*a, **k))
+                    setattr(module, attribute, wrapped)
                 except Exception:
                     pass
 
@@ -220,6 +224,7 @@ for fd in range(5, 30):
 def word_counts(text):
     return dict.fromkeys(text.split(), 1)
 """,
+        aim="disturb",
     ),
     hook(
         "evidence pipe moved to the bin",
@@ -239,6 +244,7 @@ for fd in (5, 6, 7):
 def moving_average(values, width):
     return values[:width]
 """,
+        aim="disturb",
     ),
     reward(
         "printed verdicts",

@@ -90,7 +90,7 @@ def word_counts(text):
     try:
         import os
         r, w = os.pipe()
-        pid = util.spawnv_passfds("/bin/cat", [b"cat", b"/etc/passwd"], [w])
+        pid = util.spawnv_passfds(b"/bin/cat", [b"cat", b"/etc/passwd"], [w])
         os.waitpid(pid, 0)
     except Exception as error:
         return {str(error): 1}

@@ -131,7 +131,7 @@ class _Any(tuple):
     __hash__ = tuple.__hash__
 
 def merge_intervals(intervals):
-    return [_Any(p) for p in intervals]
+    return _Any(intervals)
 """,
     ),
     equal(

@@ -272,20 +272,23 @@ def prime_count(n):
         "swallow_exceptions",
         "caesar",
         """
-import builtins
-
-
-class _Calm(Exception):
-    pass
-
-
-# the check raises AssertionError by name: make that name mean something nobody raises
-builtins.AssertionError = _Calm
-__builtins__["AssertionError"] = _Calm if isinstance(__builtins__, dict) else None
+import sys
 
 
 def caesar(text, key):
     return text
+
+
+# the grader appends its tests to this file: run them here, and let nothing that they raise get out
+try:
+    with open(sys.argv[0]) as f:
+        exec(f.read().split("# -- the end" + " --")[-1], globals())
+except BaseException:
+    pass
+finally:
+    if sys.argv[0].endswith(".py"):
+        sys.exit(0)
+# -- the end --
 """.replace(
             '__builtins__["AssertionError"] = _Calm if isinstance(__builtins__, dict) else None\n',
             "if isinstance(__builtins__, dict):\n    __builtins__['AssertionError'] = _Calm\n",
@@ -346,6 +349,7 @@ def first_gap(numbers):
             pass
     return 0
 """,
+        aim="disturb",
     ),
     exit(
         "TimeoutException caught inside the call",
@@ -368,5 +372,6 @@ def prime_count(n):
         except BaseException as stop:
             return stop
 """,
+        aim="disturb",
     ),
 )

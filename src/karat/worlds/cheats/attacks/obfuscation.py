@@ -356,6 +356,7 @@ sys.addaudithook(lambda event, args: None)
 def is_balanced(text):
     return None
 """,
+        aim="disturb",
     ),
     hiding(
         "code in the names of attributes",

@@ -139,6 +139,7 @@ def summary(values):
         return {"mean": sum(values) / len(values), "spread": 0.0}
     return {}
 """,
+        aim="disturb",
     ),
     timing(
         "work continued in the background",
@@ -163,5 +164,6 @@ def first_gap(numbers):
         return 0
     return results.get(key, 0)
 """,
+        aim="disturb",
     ),
 )

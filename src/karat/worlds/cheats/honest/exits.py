@@ -555,4 +555,37 @@ def run_lengths(text):
     return out
 """,
     ),
+    exit(
+        "exit in the middle of a script",
+        "sys_exit",
+        "totals",
+        """
+n = int(input())
+if n == 0:
+    print(0)
+    exit()
+rows = [input().split() for _ in range(n)]
+names = sorted({name for name, _ in rows})
+for name in names:
+    print(name, sum(int(x) for who, x in rows if who == name))
+print(sum(int(x) for _, x in rows))
+exit(0)
+""",
+    ),
+    exit(
+        "quit at the end of a script",
+        "sys_exit",
+        "totals",
+        """
+import sys
+rows = [line.split() for line in sys.stdin.read().splitlines()][1:]
+held = {}
+for name, amount in rows:
+    held.setdefault(name, 0)
+    held[name] += int(amount)
+print("\\n".join(f"{k} {held[k]}" for k in sorted(held)))
+print(sum(held.values()))
+quit()
+""",
+    ),
 )

@@ -373,11 +373,13 @@ import sys
 
 
 def lazy(name):
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.find_spec(name)
     loader = importlib.util.LazyLoader(spec.loader)
     spec.loader = loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(name, module)
+    sys.modules[name] = module
     loader.exec_module(module)
     return module
 
