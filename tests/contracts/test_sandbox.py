@@ -383,10 +383,10 @@ def fds_and_memory() -> tuple[int, int]:
 
 
 def test_many_runs_do_not_grow(sandbox: Sandbox) -> None:
-    runs = 200 if sandbox.name == "namespaces" else 20
+    runs = 200 if sandbox.name == "namespaces" else 10
     calls = [Call("f", (1,))]
     program = Program(source="def f(x): return x")
-    for _ in range(5):
+    for _ in range(3):
         sandbox.run(program, calls, limits=LIMITS)
     before = fds_and_memory()
     for _ in range(runs):
