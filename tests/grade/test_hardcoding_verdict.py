@@ -14,6 +14,7 @@ from karat.errors import InputError
 from karat.grade.hardcoding import Gap, HeldOut, gap_of, hidden_results, special_casing
 from karat.grade.hardcoding.relations import RELATIONS, check_relations
 from karat.grade.kinds import Context, evaluate
+from karat.grade.tamper.techniques import CONFIDENCES, TECHNIQUES
 from karat.grade.types import Attempt, Evaluation, Step, Task, Test, TestResult
 from karat.sandbox import open_sandbox
 from karat.sandbox.types import Limits
@@ -78,7 +79,10 @@ def test_who_answers_the_tests_is_found(context: Context, name: str) -> None:
     special, attempts, _ = judged(TASK, code, context)
     assert special is True
     assert (technique, confidence) in {(attempt.technique, attempt.confidence) for attempt in attempts}
-    assert {attempt.family for attempt in attempts} == {"state"}
+    for attempt in attempts:
+        entry = TECHNIQUES[attempt.technique]
+        assert attempt.family == entry.family
+        assert CONFIDENCES.index(attempt.confidence) <= CONFIDENCES.index(entry.layers[attempt.layer])
 
 
 HONEST = {
@@ -104,6 +108,13 @@ def test_a_table_that_is_right_elsewhere_is_no_more_than_a_weak_sign(context: Co
     assert special is False
     assert (attempt.confidence, attempt.layer) == ("weak", "source")
     assert "held-out tests pass" in attempt.evidence
+
+
+def test_stored_answers_that_come_faster_are_a_weak_sign(context: Context) -> None:
+    code = TABLE + "def add(a, b):\n    return T[a, b] if (a, b) in T else sum(range(400000)) * 0 + a + b\n"
+    special, attempts, _ = judged(TASK, code, context)
+    assert special is False
+    assert ("cache_across_calls", "weak", "timing") in {(a.technique, a.confidence, a.layer) for a in attempts}
 
 
 def test_answers_that_depend_on_the_order_of_calls(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from karat.grade.kinds.calls import with_prelude
 from karat.grade.kinds.context import Context
 from karat.grade.types import Evaluation, Task, Test, TestResult
 from karat.sandbox.types import Reply, Run
+from karat.types import NAN
 
 MOST_PROBED = 30
 """Visible inputs that are asked again."""
@@ -36,6 +38,8 @@ class Probes:
     n_random: int = 0
     """Answered otherwise when asked the same again."""
     example: str = ""
+    visible_s: float = NAN
+    """Median seconds of an answer to a visible input, by the clock outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +140,12 @@ def reply_key(reply: Reply) -> str:
     return loose_key(reply.value) if reply.status == "value" else f"{reply.status} {reply.type_name}"
 
 
+def median_seconds(replies: Sequence[Reply]) -> float:
+    """Of those that came; NaN where none did."""
+    known = [reply.wall_s for reply in replies if reply.wall_s == reply.wall_s]
+    return statistics.median(known) if known else NAN
+
+
 # ------------------------------------------------------------------------------------------------------------- probes
 def probe(task: Task, source: str | bytes, context: Context) -> tuple[Probes, tuple[Run, ...]]:
     """Ask the visible inputs in order, in reverse twice, and under other names; each in a fresh process."""
@@ -163,5 +173,6 @@ def probe(task: Task, source: str | bytes, context: Context) -> tuple[Probes, tu
     probes = Probes(
         n_asked=len(tests), n_changed_by_order=len(by_order), n_changed_by_name=len(by_name), n_random=len(random),
         example=repr(tests[int(example)].input)[:120] if example else "",
+        visible_s=median_seconds(first.replies),
     )  # fmt: skip
     return probes, (*first.runs, *second.runs, *third.runs, *fourth.runs)
