@@ -220,6 +220,8 @@ def set_clock(t): return call(227, 112, 0, 0)
 def set_time_of_day(t): return call(164, 170, 0, 0)
 def adjust_clock(t): return call(159, 171, 0)
 def name_the_host(t): return call(170, 161, 0, 1)
+def filter_its_own_calls(t): return call(317, 277, 1, 0, 0)
+def rules_of_landlock(t): return call(444, 444, 0, 0, 1)
 def watch_all_files(t): return call(300, 262, 0, 0)
 def type_into_terminal(t):
     return "" if call(16, 29, 0, 0x5412, b"x") in ("", "the call gave -1 (ENOTTY)") else "it typed"
@@ -372,6 +374,14 @@ def f():
         try: os.kill(1, 0)
         except OSError: pass
 """,
+    "calls as a program of 32 bits": """
+import ctypes, mmap
+def f():
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(b"\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3")  # mov eax, getpid; int 0x80; ret
+    return ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
+""",
+    "calls by x32 numbers": "import ctypes\ndef f(): return ctypes.CDLL(None).syscall(0x40000000 + 39)",
     "nests a million deep": "def f():\n    x = []\n    for _ in range(10**6): x = [x]\n    return x",
     "crashes": "import ctypes\ndef f(): ctypes.string_at(0)",
     "aborts": "import os\ndef f(): os.abort()",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import secrets
 import socket
 import subprocess
@@ -239,6 +240,13 @@ def test_a_bomb_ends_and_the_next_program_is_well(
     assert [reply.value for reply in after.replies] == [42], after
     assert after.anomalies == ()
     host.check()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="these calls are of x86-64")
+@pytest.mark.parametrize("name", ["calls as a program of 32 bits", "calls by x32 numbers"])
+def test_calls_that_the_filter_cannot_read_end_the_program(attacked: Attacked, name: str) -> None:
+    run = attacked.sandbox.run(Program(source=hostile.BOMBS[name]), [Call("f")], limits=ROOM)
+    assert (run.ended, run.replies[0].status) == ("signal", "missing"), run
 
 
 def test_a_reply_before_the_call_is_dropped_and_remarked(attacked: Attacked) -> None:
