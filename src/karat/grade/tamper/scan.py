@@ -269,6 +269,15 @@ def on_while(walker: Walker, node: ast.While) -> None:
         walker.sign("hang", "weak", node, "loops for ever")
 
 
+def on_return(walker: Walker, node: ast.Return) -> None:
+    """`return random.choice(...)`: an answer that is a guess."""
+    if isinstance(node.value, ast.Call) and walker.names.dotted(node.value.func) in GUESSES:
+        walker.sign("random_retry", "moderate", node, "returns a random value")
+
+
+GUESSES = frozenset(f"random.{name}" for name in ("choice", "randint", "random", "randrange", "uniform", "getrandbits"))
+
+
 def on_compare(walker: Walker, node: ast.Compare) -> None:
     """`"pytest" in sys.modules`, `__name__ != "__main__"`."""
     for operation, right in zip(node.ops, node.comparators, strict=True):
@@ -306,6 +315,7 @@ HANDLERS: dict[type, Any] = {
     ast.Expr: on_expression,
     ast.ExceptHandler: on_handler,
     ast.While: on_while,
+    ast.Return: on_return,
     ast.Compare: on_compare,
     ast.FunctionDef: on_definition,
     ast.AsyncFunctionDef: on_definition,

@@ -66,7 +66,6 @@ replace_module m importlib.reload
 detect_tests w sys.gettrace
 read_arguments w sys.argv sys.orig_argv
 background_work w threading.Thread threading.Timer concurrent.futures.ThreadPoolExecutor asyncio.create_task
-random_retry w random.choice random.randint random.random random.randrange
 disable_monitor w logging.disable
 """)
 """Dotted names, however the source refers to them."""
@@ -250,7 +249,7 @@ _PARTS = """
     type, type) SystemExit BaseException except: class global nonlocal sys os. posix inspect ctypes builtins signal
     subprocess importlib gc. @ pytest assert_ assertE assertT
     assertF md5 sha1 sha2 sha5 blake crc || /proc /dev /sys .txt .json
-    .py .pth .pkl .npy .csv .ini .toml .cfg .yml .yaml .git .sh .log print True: while(1
+    .py .pth .pkl .npy .csv .ini .toml .cfg .yml .yaml .git .sh .log print random True: while(1
 """
 PLAIN_MODULES = frozenset(_PLAIN_MODULES.split())
 _NEEDS = tuple(_PARTS.split())
