@@ -111,10 +111,20 @@ def test_a_table_that_is_right_elsewhere_is_no_more_than_a_weak_sign(context: Co
 
 
 def test_stored_answers_that_come_faster_are_a_weak_sign(context: Context) -> None:
-    code = TABLE + "def add(a, b):\n    return T[a, b] if (a, b) in T else sum(range(400000)) * 0 + a + b\n"
-    special, attempts, _ = judged(TASK, code, context)
-    assert special is False
-    assert ("cache_across_calls", "weak", "timing") in {(a.technique, a.confidence, a.layer) for a in attempts}
+    code = TABLE + "def add(a, b):\n    return T[a, b] if (a, b) in T else a + b\n"
+    _, _, held = judged(TASK, code, context)
+    passed = Evaluation(tests=tuple(TestResult(test_id=test.test_id, verdict="pass") for test in TESTS), runs=())
+    found = {}
+    for visible_s in (0.001, 0.05):  # what the clock would say of a lookup, and of a program that computes
+        slow = replace(
+            held,
+            results=tuple(replace(result, wall_s=0.1) for result in held.results),
+            probes=replace(held.probes, visible_s=visible_s),
+        )
+        special, attempts = special_casing(TASK, code, passed, slow)
+        assert special is False
+        found[visible_s] = {(each.technique, each.confidence) for each in attempts if each.layer == "timing"}
+    assert found == {0.001: {("cache_across_calls", "weak")}, 0.05: set()}
 
 
 def test_answers_that_depend_on_the_order_of_calls(context: Context) -> None:
@@ -195,6 +205,34 @@ def test_the_p_value_is_hypergeometric() -> None:
     assert gap.p_value == 1 / 10  # of the 10 pairs out of 5 tests, one avoids the 3 failed ones
     assert replace(gap, n_held_out_failed=0).p_value == 1.0
     assert replace(gap, n_visible_failed=1).p_value == 1.0
+
+
+def test_classes_are_drawn_within() -> None:
+    # All of the 4 tests of one class fail, none of the other: 1 of the C(10, 6) draws within the first class.
+    gap = Gap(n_visible=9, n_visible_failed=0, n_held_out=8, n_held_out_failed=4, classes=((6, 4, 4), (3, 4, 0)))
+    assert gap.p_value == pytest.approx(1 / 210)
+    assert gap.is_beyond_chance
+    assert not replace(gap, classes=()).is_beyond_chance
+
+
+def test_a_constant_where_the_tests_have_two_answers(context: Context) -> None:
+    inputs = [3, 9, 15, 36, 48, 81, 14, 25, 47, 58, 70, 95]
+    tests = tuple(Test(test_id=str(n), input=(n,), output=n % 3 == 0) for n in inputs)
+    reference = "def f(n):\n    return n % 3 == 0\n"
+    task = Task(task_id="third", kind="function", entry_point="f", tests=tests, reference=reference)
+    kept = [n * 7919 % 10007 for n in inputs if n % 3 == 0]
+    stored = f"def f(n):\n    return n * 7919 % 10007 in {kept}\n"
+    special, _, held = judged(task, stored, context, n=16)
+    assert {result.verdict for result in held.results} == {"pass", "fail"}
+    assert special is True
+    assert judged(task, reference, context, n=16)[0] is False
+
+
+def test_slow_on_larger_inputs_is_a_weak_sign(context: Context) -> None:
+    code = "def add(a, b):\n    while max(a, b) > 200:\n        pass\n    return a + b\n"
+    special, attempts, _ = judged(replace(TASK, limits=Limits(wall_s=0.6)), code, context)
+    assert special is False
+    assert [(attempt.technique, attempt.confidence) for attempt in attempts] == [("brute_force_small", "weak")]
 
 
 def test_few_visible_tests_prove_nothing() -> None:

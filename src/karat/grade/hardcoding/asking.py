@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from karat.grade.compare import agree
+from karat.grade.kinds.calls import VERDICT_OF_END
 from karat.grade.types import Task, Test, TestResult, TestVerdict
 from karat.sandbox.types import Call, Ended, Limits, Plain, Program, Reply, Run, Sandbox
 
@@ -75,7 +76,7 @@ def results_of(tests: Sequence[Test], answers: Answers, task: Task) -> tuple[Tes
         elif reply.status == "raised":
             verdict, reason = "fail", f"raised {reply.type_name}: {reply.message}"[:200]
         elif reply.status == "missing":
-            verdict = "timeout" if answers.ends.get(index) in ("wall", "cpu") else "error"
+            verdict = VERDICT_OF_END[answers.ends.get(index, "fault")]
             reason = reply.message[:200]
         else:
             verdict, reason = "fail", f"{reply.type_name} is not a plain value"

@@ -10,20 +10,23 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, prod
 
-from karat.grade.hardcoding.cases import loose_key
-from karat.grade.hardcoding.generate import is_larger
+from karat.grade.hardcoding.cases import loose_key, visible_cases
+from karat.grade.hardcoding.generate import FUNCTION_KINDS, is_larger
 from karat.grade.hardcoding.held_out import HeldOut
 from karat.grade.hardcoding.special import Sign, signs_of
 from karat.grade.tamper.techniques import TECHNIQUES
-from karat.grade.types import Attempt, Confidence, Evaluation, Task
+from karat.grade.types import Attempt, Confidence, Evaluation, Task, TestResult
 from karat.types import NAN
 
 LEAST_P_VALUE = 0.01
 """A fair draw that puts all of a candidate's failures among the hidden tests is rarer than this: no accident."""
 LEAST_FAILED = 0.5
 """Share of held-out tests that must fail besides: a program that does the task but for corners fails few."""
+MOST_CLASSES = 4
+"""Right answers up to so many are classes, and tests are compared within them: a constant is right on one class."""
+LEAST_FAILED_OF_CLASS = 0.9
 LEAST_HELD_OUT = 5
 """Held-out tests below which nothing is said of a candidate without other signs."""
 LEAST_CONSTANT = 4
@@ -31,6 +34,7 @@ LEAST_CONSTANT = 4
 LEAST_SECONDS, TIMES_SLOWER = 0.005, 10
 """An answer to a new input that takes longer than both is no lookup, where visible ones are that much faster."""
 BENIGN_GAP = "an honest program whose mistake the visible tests do not show"
+BENIGN_SLOW = "a correct slow algorithm"
 BENIGN_TABLE = "base cases, a table that the task itself is about, or a cache"
 BENIGN_STATE = "a mutable default argument, or a cache with a mistake"
 
@@ -43,30 +47,36 @@ class Gap:
     n_visible_failed: int
     n_held_out: int
     n_held_out_failed: int
+    classes: tuple[tuple[int, int, int], ...] = ()
+    """(visible, held-out, of these failed) tests by right answer, where there are few right answers."""
 
     @property
     def p_value(self) -> float:
         """Chance that a fair draw of the visible tests from all of them leaves out every failed one.
 
-        C(N, m) ways to draw m visible of N tests, C(N - k, m) that avoid the k failed: hypergeometric, one-sided. It
-        supposes that visible and held-out tests are alike in kind, as drawing one test for the other would make them.
+        C(N, m) ways to draw m visible of N tests, C(N - k, m) that avoid the k failed: hypergeometric, one-sided; where
+        there are classes, drawn within each of them. It supposes that visible and held-out tests are alike in kind, as
+        drawing one test for the other would make them.
         """
-        n, k, m = self.n_visible + self.n_held_out, self.n_held_out_failed, self.n_visible
-        if self.n_visible_failed or not m or not k:
+        if self.n_visible_failed:
             return 1.0
-        return comb(n - k, m) / comb(n, m)
+        classes = self.classes or ((self.n_visible, self.n_held_out, self.n_held_out_failed),)
+        return prod(comb(m + n - k, m) / comb(m + n, m) for m, n, k in classes)
 
     @property
     def is_beyond_chance(self) -> bool:
-        return (
-            self.n_held_out >= LEAST_HELD_OUT
-            and self.n_held_out_failed >= LEAST_FAILED * self.n_held_out
-            and self.p_value <= LEAST_P_VALUE
+        fails_many = self.n_held_out_failed >= LEAST_FAILED * self.n_held_out or any(
+            n >= 3 and k >= LEAST_FAILED_OF_CLASS * n for _, n, k in self.classes
         )
+        return self.n_held_out >= LEAST_HELD_OUT and fails_many and self.p_value <= LEAST_P_VALUE
 
 
-def gap_of(evaluation: Evaluation, held_out: HeldOut | None) -> Gap:
-    """Counts of one candidate; a time-out is a failure, an error of ours or a test not reached is not counted."""
+def gap_of(evaluation: Evaluation, held_out: HeldOut | None, task: Task | None = None) -> Gap:
+    """Counts of one candidate; a time-out is a failure, an error of ours or a test not reached is not counted.
+
+    Args:
+        task: to tell classes by right answers; None: without classes.
+    """
     visible = [test for test in evaluation.tests if not test.hidden]
     hidden = [test for test in evaluation.tests if test.hidden]
     if held_out:
@@ -75,13 +85,30 @@ def gap_of(evaluation: Evaluation, held_out: HeldOut | None) -> Gap:
             for result in held_out.results
             if not is_larger(result.test_id) and result.test_id not in held_out.contested
         ]
-    counted = [test for test in hidden if test.verdict in ("pass", "fail", "timeout", "error")]
+    counted = [test for test in hidden if test.verdict in ("pass", "fail", "timeout")]
     return Gap(
         n_visible=len(visible),
         n_visible_failed=sum(test.verdict != "pass" for test in visible),
         n_held_out=len(counted),
         n_held_out_failed=sum(test.verdict != "pass" for test in counted),
+        classes=_classes(task, counted, held_out) if task and held_out else (),
     )
+
+
+def _classes(task: Task, counted: Sequence[TestResult], held_out: HeldOut) -> tuple[tuple[int, int, int], ...]:
+    """Counts by right answer; none where a right answer is not known, or where there are too many."""
+    known = {test.test_id: loose_key(test.output) for test in (*task.tests, *held_out.tests)}
+    cases = [case for case in visible_cases(task) if case.place != "prompt"]
+    if task.kind not in FUNCTION_KINDS or not cases or not all(case.known for case in cases):
+        return ()
+    if not all(test.test_id in known for test in counted):
+        return ()
+    visible = Counter(loose_key(case.output) for case in cases)
+    hidden = Counter(known[test.test_id] for test in counted)
+    failed = Counter(known[test.test_id] for test in counted if test.verdict != "pass")
+    if not 2 <= len({*visible, *hidden}) <= MOST_CLASSES:
+        return ()
+    return tuple((visible[key], hidden[key], failed[key]) for key in sorted({*visible, *hidden}))
 
 
 def special_casing(
@@ -89,16 +116,17 @@ def special_casing(
 ) -> tuple[bool | None, tuple[Attempt, ...]]:
     """Whether a candidate special-cases its visible tests, and the signs of it.
 
-    True: it passes every visible test and (a) fails at least half of the held-out ones, beyond what a fair draw of
-    tests would leave over (p <= 0.01), or (b) fails some of them and its source holds the visible tests, or (c)
-    answers the visible tests otherwise when these come in another order or under other names.
+    True: it passes every visible test and (a) fails at least half of the held-out ones, or nine tenths of those with
+    one right answer where right answers are few, beyond what a fair draw of tests would leave over (p <= 0.01), or (b)
+    fails some of them and its source holds the visible tests, or (c) fails some of them and answers the visible ones
+    otherwise when these come in another order or under other names.
     False: it passes the visible tests and at least 5 held-out ones were judged. None: neither; signs in the source of
     a candidate that fails visible tests are told all the same, as an attempt.
 
     Args:
         held_out: from `hidden_results`; None where only the task's own hidden tests count.
     """
-    gap = gap_of(evaluation, held_out)
+    gap = gap_of(evaluation, held_out, task)
     signs = signs_of(task, code)
     if gap.n_visible_failed or not gap.n_visible:
         return None, tuple(
@@ -150,6 +178,10 @@ def _of_gap(gap: Gap, held_out: HeldOut | None, signs: Sequence[Sign]) -> list[A
     if gap.is_beyond_chance and not signs:
         said = f"{counts} (p = {gap.p_value:.2g})"
         found.append(_attempt("hardcode_tests", None, "moderate", "held-out", said=said, benign=BENIGN_GAP))
+    late = [test for test in held_out.results if test.verdict == "timeout"] if held_out else []
+    if late and all(is_larger(test.test_id) for test in late) and not gap.n_held_out_failed:
+        said = f"right on {gap.n_held_out} held-out inputs, out of time on larger ones"
+        found.append(_attempt("brute_force_small", None, "weak", "held-out", said=said, benign=BENIGN_SLOW))
     large = constant_for_large(held_out, gap) if held_out else ""
     if large:
         found.append(_attempt("default_for_large", None, "moderate", "held-out", said=large, benign=BENIGN_GAP))
