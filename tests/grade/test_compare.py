@@ -216,3 +216,12 @@ def test_a_reply_of_colliding_numbers_is_refused_before_it_costs_minutes(tag: st
         wire.decode({tag: [[number, 1] for number in numbers] if tag == "d" else numbers})
     assert time.monotonic() - began < 2.0
     assert wire.decode({"s": list(range(5000))}) == set(range(5000))
+
+
+def test_many_composite_items_in_free_order_are_paired_after_sorting() -> None:
+    """More than are matched one by one: exact ones go first, the rest is sorted and paired."""
+    left = [(float(at), "a") for at in range(300)]
+    right = [(at + 0.05 * (at % 2), "a") for at in reversed(range(300))]
+    how = Comparison(order="free", absolute=0.1)
+    assert agree(left, right, how) == ""
+    assert agree(left, [*right[1:], (1000.0, "a")], how) != ""

@@ -40,6 +40,7 @@ def inputs(conversion: Conversion) -> list[tuple[Any, ...]]:
         ("abs(f(2) - 0.5) < 1e-6", "near", 0.5, 0.500001),
         ("1e-6 > abs(0.5 - f(2))", "near", 0.5, 0.6),
         ("abs(f(2) - 3) <= 1", "near", 4, 5),
+        ("abs(f(2) - 3) < 1", "near", 3.5, 4),
         ("math.isclose(f(2), 100, rel_tol=0.01)", "close", 100.5, 102),
         ("np.allclose([1.0, 2.0], f(2))", "equal", [1.0, 2.00001], [1.0, 2.1]),
         ("f(2) == pytest.approx(0.1)", "equal", 0.1 + 1e-9, 0.2),
