@@ -15,7 +15,7 @@ from typing import Any
 
 from karat.grade.kinds.context import Context
 from karat.grade.kinds.remarks import remark
-from karat.grade.kinds.submission import Submission, pin_of, pinned_files, submission_of
+from karat.grade.kinds.submission import Submission, is_history, pin_of, pinned_files, submission_of
 from karat.grade.kinds.trusted import package_folders, run_trusted
 from karat.grade.types import Evaluation, Task, TestResult
 from karat.sandbox.types import Call, Limits, Program, Reply, Run, Session
@@ -186,7 +186,8 @@ def find_baseline(task: Task, context: Context) -> Baseline:
 def run_suite(task: Task, submission: Submission, context: Context) -> SuiteRun:
     """The suite in a trusted process, the candidate in a sandbox of its own, opened when he is first asked."""
     relay = Relay(Program(files=submission.files, baits=context.baits, watch=context.watch), task.limits, context)
-    data = {path: text for path, text in task.files.items() if not path.endswith((".py", ".ini", ".toml", ".cfg"))}
+    code = (".py", ".ini", ".toml", ".cfg")
+    data = {path: text for path, text in task.files.items() if not path.endswith(code) and not is_history(path)}
     config = {
         "tests": test_paths(task, submission.pinned),
         "modules": sorted(modules_of(task, submission)),

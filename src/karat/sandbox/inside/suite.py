@@ -90,14 +90,14 @@ def run_pytest(config: dict[str, Any], plugin: Any) -> int:
 
 
 class Recorder:
-    """A pytest plugin that keeps ids, outcomes and reasons; `state` is read before and after each test."""
+    """A pytest plugin that keeps ids, outcomes and reasons; `state` is read after each test."""
 
     def __init__(self, state: Callable[[], Any]) -> None:
         self.state = state
         self.collected: list[str] = []
         self.errors: list[list[str]] = []
         self.records: dict[str, dict[str, Any]] = {}
-        self.order: Any = None
+        self.last = state()
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
@@ -109,7 +109,7 @@ class Recorder:
         self.collected = [item.nodeid for item in session.items]
 
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
-        self.records[nodeid] = {"outcome": "", "reason": "", "before": self.state(), "started": time.monotonic()}
+        self.records[nodeid] = {"outcome": "", "reason": "", "before": self.last, "started": time.monotonic()}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         record = self.records[report.nodeid]
@@ -123,7 +123,7 @@ class Recorder:
     def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
         record = self.records[nodeid]
         record["wall_s"] = time.monotonic() - record.pop("started")
-        record["state"] = self.state()
+        record["state"] = self.last = self.state()
 
     def told(self) -> dict[str, Any]:
         records = {name: record for name, record in self.records.items() if "started" not in record}

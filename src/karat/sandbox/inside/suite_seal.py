@@ -9,6 +9,7 @@ import builtins
 import importlib
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any
 
 MODULES = (
@@ -49,41 +50,44 @@ def there(name: str) -> types.ModuleType | None:
 
 
 class Seal:
-    """Identities of functions, methods and their code."""
+    """Identities of functions, methods and classes, and the code of functions."""
 
     def __init__(self) -> None:
         self.changes: list[list[str]] = []
-        self.hooks = (sys.gettrace(), sys.getprofile(), sys.excepthook)
-        self.modules = [module for name in MODULES if (module := there(name)) is not None]
-        self.held = self.look()
-
-    def look(self) -> dict[str, tuple[Any, ...]]:
-        seen: dict[str, tuple[Any, ...]] = {}
-        for owner in (builtins, *self.modules):
+        self.hooks = (sys.gettrace(), sys.getprofile())
+        self.held: list[tuple[str, Mapping[str, Any], str, Any, Any, Any, Any]] = []
+        """Label, names of the owner, name, value; of a function also itself, its code and its defaults."""
+        for owner in (builtins, *(module for name in MODULES if (module := there(name)) is not None)):
             for name, value in list(vars(owner).items()):
-                self.add(seen, f"{owner.__name__}.{name}", value)
+                self.hold(owner, owner.__name__, name, value)
                 if isinstance(value, type) and value.__module__ == owner.__name__ and owner is not builtins:
                     for inner, function in list(vars(value).items()):
-                        self.add(seen, f"{owner.__name__}.{name}.{inner}", function)
-        return seen
+                        self.hold(value, f"{owner.__name__}.{name}", inner, function)
 
-    def add(self, seen: dict[str, tuple[Any, ...]], name: str, value: Any) -> None:
-        value = getattr(value, "__func__", value)
-        if isinstance(value, types.FunctionType):
-            seen[name] = (value, value.__code__, value.__defaults__)
-        elif isinstance(value, (type, types.BuiltinFunctionType)) or (name.count(".") == 1 and callable(value)):
-            seen[name] = (value,)
+    def hold(self, owner: Any, prefix: str, name: str, value: Any) -> None:
+        function = getattr(value, "__func__", value)
+        parts: tuple[Any, Any, Any] = (None, None, None)
+        if isinstance(function, types.FunctionType):
+            parts = (function, function.__code__, function.__defaults__)
+        elif not isinstance(value, (type, types.BuiltinFunctionType)) and not (
+            isinstance(owner, types.ModuleType) and callable(value)
+        ):
+            return
+        if f"{prefix}.{name}" not in ORDINARY_CHANGES:
+            self.held.append((f"{prefix}.{name}", vars(owner), name, value, *parts))
 
     def changed(self) -> int:
         """How many changes are known by now; names are kept in `changes`."""
-        now, known = self.look(), {name for name, _ in self.changes}
-        for name, held in self.held.items():
-            if name in known or name in ORDINARY_CHANGES:
+        known = {name for name, _ in self.changes}
+        for label, names, name, value, function, code, defaults in self.held:
+            found = names.get(name)
+            if found is value and (
+                function is None or (function.__code__ is code and function.__defaults__ is defaults)
+            ):
                 continue
-            found = now.get(name)
-            if found is None or len(found) != len(held) or any(a is not b for a, b in zip(found, held, strict=False)):
-                self.changes.append([name, "is gone" if found is None else "is not what it was"])
-        for name, was, value in zip(("trace", "profile"), self.hooks, (sys.gettrace(), sys.getprofile()), strict=False):
-            if was is not value and name not in known:
+            if label not in known:
+                self.changes.append([label, "is gone" if name not in names else "is not what it was"])
+        for name, was, now in zip(("trace", "profile"), self.hooks, (sys.gettrace(), sys.getprofile()), strict=True):
+            if was is not now and name not in known:
                 self.changes.append([name, "a hook was set"])
         return len(self.changes)
