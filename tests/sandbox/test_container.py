@@ -112,7 +112,7 @@ def test_large_input_asks_and_a_sleeper_over_one_pipe(engine: Path) -> None:
 
 def test_an_engine_that_fails_is_our_fault_and_no_verdict(engine: Path) -> None:
     sandbox = open_sandbox("container")
-    engine.write_text("#!/bin/sh\nexit 125\n")
+    engine.write_text("#!/bin/sh\necho no room >&2; exit 125\n")
     result = sandbox.run(Program(source="x = 1"), limits=Limits())
-    assert result.ended == "fault"
+    assert (result.ended, result.message) == ("fault", "the supervisor did not start: no room")
     assert result.replies == ()

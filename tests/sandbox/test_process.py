@@ -15,7 +15,7 @@ from karat.sandbox.evidence import MAX_FRAMES, Evidence
 from karat.sandbox.inside import confine, folder, kernel, seccomp, supervisor, wire
 from karat.sandbox.process import check_program
 from karat.sandbox.transport import Frames
-from karat.sandbox.types import Program
+from karat.sandbox.types import Limits, Program
 
 
 def packed(*payloads: bytes) -> bytes:
@@ -151,6 +151,14 @@ def test_parents_of_a_path() -> None:
 def test_what_cannot_be_started_is_refused_before(program: Program, part: str) -> None:
     with pytest.raises(InputError, match=part):
         check_program(program)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("wall_s", 0.0), ("cpu_s", float("inf")), ("memory_mb", -1), ("files_mb", "1")]
+)
+def test_a_limit_that_limits_nothing_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf"limits: {name} is .*; it must be a finite number above 0"):
+        Limits(**{name: value})  # type: ignore[arg-type]
 
 
 # -------------------------------------------------------------------------------------------------------------- filters

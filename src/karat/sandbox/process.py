@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "HOME": "/nonexistent",
     "PATH": "/usr/local/bin:/usr/bin:/bin",
 }
+START_S = 30.0
 FAREWELL_S = 2.0
 SWEEP_S = 7.0
 """How long the supervisor may take to end what is left and to look at the files."""
@@ -136,6 +137,8 @@ class ProcessSession:
         self._send("control", job)
         self.transport.send("stdin", program.stdin)
         self.transport.finish("stdin")
+        if not self._await_start():
+            return
         if program.kind == "command":
             self._until(lambda: self.final is not None)
             self._conclude()
@@ -154,6 +157,19 @@ class ProcessSession:
             self._end("exit", "the program's process did not say that it is ready")
         elif program.kind == "script":
             self._finish_script()
+
+    def _await_start(self) -> bool:
+        """Wait for the supervisor; the program's time begins then, so that a slow start of ours is not its own."""
+        self._until(lambda: self.up or "status" in self.closed, grace_s=START_S)
+        if not self.up:
+            self._until(lambda: "stderr" in self.closed, grace_s=0.2)
+            said = tail(self.output["stderr"]) or self.transport.last_words() or "it said nothing"
+            self._end("fault", f"the supervisor did not start: {said}")
+            self._kill()
+            return False
+        self.started = time.monotonic()
+        self.deadline = self.started + self.limits.wall_s
+        return True
 
     def _finish_script(self) -> None:
         message = self._receive()
@@ -268,8 +284,6 @@ class ProcessSession:
             elif "replies" in self.closed and "status" not in self.closed:
                 self.evidence.remark("reply channel closed")
                 self._end("exit", "the program closed the channel on which it answers")
-            elif not self.up:
-                self._end("fault", f"the supervisor did not start: {tail(self.output['stderr'])}")
             else:
                 self.evidence.remark("supervisor lost")
                 self._end("exit", "the program's supervisor was ended from inside")

@@ -55,6 +55,9 @@ class Transport(Protocol):
     def poll(self, timeout_s: float) -> list[tuple[str, bytes]]:
         """What came within the time: at most one part of each stream; empty bytes are its end."""
 
+    def last_words(self) -> str:
+        """What the started command said of its own failure, where that is no stream of the program."""
+
     def kill(self) -> None:
         """End the supervisor by force."""
 
@@ -152,6 +155,9 @@ class Pipes:
         if name in self.queued:
             self.queued[name].clear()
 
+    def last_words(self) -> str:
+        return ""  # it went to the stream `stderr`
+
     def kill(self) -> None:
         if self.process is not None and self.process.returncode is None:
             with contextlib.suppress(OSError):
@@ -191,7 +197,7 @@ class Mux:
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
         assert self.process.stdin is not None
@@ -257,6 +263,14 @@ class Mux:
             self.queue.clear()
         if self.to in self.selector.get_map():
             self.selector.unregister(self.to)
+
+    def last_words(self) -> str:
+        if self.process is None or self.process.stderr is None:
+            return ""
+        os.set_blocking(self.process.stderr.fileno(), False)
+        with contextlib.suppress(OSError):
+            return os.read(self.process.stderr.fileno(), 300).decode("utf-8", "replace").strip().replace("\n", " / ")
+        return ""
 
     def kill(self) -> None:
         self.end_by_force()

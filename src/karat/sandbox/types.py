@@ -6,10 +6,12 @@ program's own claim.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from karat.errors import InputError
 from karat.types import NAN
 
 Plain = Any
@@ -36,6 +38,13 @@ class Limits:
     """Size of one reply."""
     processes: int = 16
     """Processes and threads at once. Modules and scripts may start threads only, where the back end filters calls."""
+
+    def __post_init__(self) -> None:
+        """Raises: InputError: a limit that is no number above 0, or is endless."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if type(value) not in (int, float) or not 0 < value < math.inf:
+                raise InputError(f"limits: {item.name} is {value!r}; it must be a finite number above 0.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def main(settings: dict[str, Any]) -> None:
     if pid == 0:
         try:
             become_candidate(settings, job)
-        except (OSError, ValueError, ImportError) as error:  # closed to the program, so that only we can say this
+        except Exception as error:  # the descriptor is closed before the program runs, so that only we can say this
             tell(settings["fds"]["status"], {"fault": f"{type(error).__name__}: {error}"})
         finally:
             os._exit(127)
@@ -121,6 +121,7 @@ def become_candidate(settings: dict[str, Any], job: dict[str, Any]) -> None:
         os.closerange(3, last + 1)
         execute(settings["argv"])
     os.close(last)
+    settings["fds"]["status"] = -1
     sys.argv[1:] = []
     sys.orig_argv[:] = [sys.executable]
     sys.path += settings["packages"]
