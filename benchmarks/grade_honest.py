@@ -63,7 +63,7 @@ def plain_program(task: Task, code: str) -> str:
 
 # ------------------------------------------------------------------------------------------------------------- gradings
 def mended_program(task: Task) -> str:
-    """What CodeT's MBPP file needs to run plainly: it lost the tests' `import math`, and one function is called check."""
+    """What CodeT's MBPP needs to run plainly: it lost the tests' `import math`, and one function is called check."""
     tests = task.test_code.replace("def check(", "def karat_check(")
     return f"import math, sys\n{task.reference}\n{tests}\nkarat_check({task.entry_point})\n"
 
