@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from karat.errors import InputError
+from karat.grade.check_task import check_task, missing_tests
 from karat.grade.config import GradeConfig
+from karat.grade.hardcoding import hidden_results, special_casing
 from karat.grade.kinds import Context, evaluate
 from karat.grade.kinds.trusted import PRELOADED, package_folders
+from karat.grade.patches import patch_attempts
+from karat.grade.tamper.baits import make_baits
+from karat.grade.tamper.observe import collect
 from karat.grade.types import Attempt, Candidate, Evaluation, Graded, Task, TestResult
 from karat.grade.verdict import counts, judge, judge_tests
-from karat.sandbox import open_sandbox
-from karat.sandbox.types import Bait, Sandbox
-
-WINDOW = 4
-"""Candidates begun per worker before the first result is taken: enough to keep workers busy, little to hold."""
+from karat.sandbox.pool import SandboxPool
+from karat.sandbox.types import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,54 +50,36 @@ class Grader:
             twice = next(task.task_id for i, task in enumerate(tasks) if task.task_id in {t.task_id for t in tasks[:i]})
             raise InputError(f"task_id {twice!r} is given twice: each task needs its own.")
         self.workers = self.config.workers or processors()
-        self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="karat-grade")
-        self._own = threading.local()
-        self._opened: list[Sandbox] = []
         self._lock = threading.Lock()
         self._problems: dict[str, Future[str]] = {}
-        self._sandbox()  # in this thread too: what does not work should say so now
+        with ExitStack() as opened:
+            self._candidates = opened.enter_context(self._pool(for_tests=False))
+            self._tests = opened.enter_context(self._pool(for_tests=True))
+            self._opened = opened.pop_all()
 
     # ------------------------------------------------------------------------------------------------------ sandboxes
-    def _open(self, *, tests: bool = False) -> Sandbox:
-        """A sandbox for candidates or for trusted tests; pytest is within reach of what runs it."""
+    def _pool(self, *, for_tests: bool) -> SandboxPool:
+        """Sandboxes for candidates, or for trusted test code; pytest is within reach of what runs it."""
         packages = [path for path in self.config.packages.split(":") if path]
         policy = None if self.config.policy == "auto" else self.config.policy
         suites = any(task.kind in ("pytest", "repository") for task in self.tasks.values())
-        preload = PRELOADED if suites and (tests or self.config.isolated) else ()
+        preload = PRELOADED if suites and (for_tests or self.config.isolated) else ()
         if preload:
             packages += [folder for folder in package_folders() if folder not in packages]
-        sandbox = open_sandbox(self.config.backend, policy=policy, packages=packages, preload=preload)
-        with self._lock:
-            self._opened.append(sandbox)
-        return sandbox
+        return SandboxPool(self.config.backend, self.workers, policy=policy, packages=packages, preload=preload)
 
-    def _sandbox(self) -> Sandbox:
-        if not hasattr(self._own, "sandbox"):
-            self._own.sandbox = self._open()
-        sandbox: Sandbox = self._own.sandbox
-        return sandbox
-
-    def _context(self, baits: tuple[Bait, ...] = ()) -> Context:
-        if not hasattr(self._own, "trusted"):
-            self._own.trusted = self._open(tests=True)
-        return Context(
-            sandbox=self._sandbox(),
-            trusted=self._own.trusted,
-            baits=baits,
-            watch=self.config.watch,
-            isolated=self.config.isolated,
-        )
+    @contextmanager
+    def _context(self, sandbox: Sandbox) -> Iterator[Context]:
+        with self._tests.sandbox() as trusted:
+            yield Context(sandbox=sandbox, trusted=trusted, watch=self.config.watch, isolated=self.config.isolated)
 
     @property
     def backend(self) -> str:
-        return self._sandbox().name
+        with self._candidates.sandbox() as sandbox:
+            return sandbox.name
 
     def close(self) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        with self._lock:
-            for sandbox in self._opened:
-                sandbox.close()
-            self._opened.clear()
+        self._opened.close()
 
     def __enter__(self) -> Grader:
         return self
@@ -106,20 +90,14 @@ class Grader:
     # --------------------------------------------------------------------------------------------------------- grading
     def grade(self, candidates: Iterable[Candidate]) -> Iterator[Graded]:
         """Results in the order given; at most a few candidates are held at once."""
-        begun: deque[Future[Graded]] = deque()
-        try:
-            for candidate in candidates:
-                begun.append(self._executor.submit(self.grade_one, candidate))
-                if len(begun) >= WINDOW * self.workers:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
-        finally:
-            for future in begun:
-                future.cancel()
+        return self._candidates.map(self._grade_in, candidates)
 
     def grade_one(self, candidate: Candidate) -> Graded:
-        """Grade in this thread, with sandboxes of its own."""
+        """Grade in this thread; waits for a free sandbox."""
+        with self._candidates.sandbox() as sandbox:
+            return self._grade_in(sandbox, candidate)
+
+    def _grade_in(self, sandbox: Sandbox, candidate: Candidate) -> Graded:
         task = self.tasks.get(candidate.task_id)
         if task is None:
             reason = f"there is no task {candidate.task_id!r} among the {len(self.tasks)} tasks"
@@ -132,40 +110,41 @@ class Grader:
                 tests=(),
                 step=candidate.step,
             )
-        problem = self.task_problem(task)
-        if problem:
-            return self._graded(candidate, task, Evaluation(tests=(), runs=()), (), 0, problem=problem)
-        return self._grade_candidate(candidate, task)
+        with self._context(sandbox) as context:
+            problem = self._problem(task, context)
+            if problem:
+                return self._graded(candidate, task, Evaluation(tests=(), runs=()), (), context, problem=problem)
+            return self._grade_candidate(candidate, task, context)
 
-    def _grade_candidate(self, candidate: Candidate, task: Task) -> Graded:
-        from karat.grade.tamper.baits import make_baits
-        from karat.grade.tamper.observe import collect
-
+    def _grade_candidate(self, candidate: Candidate, task: Task, context: Context) -> Graded:
         rng = self._rng(candidate)
         found: dict[str, Attempt] = {}
         evaluations: list[Evaluation] = []
         for _ in range(1 + self.config.reruns):
             baits = make_baits(task, rng) if self.config.watch else ()
-            evaluation = evaluate(task, candidate.code, self._context(baits))
+            evaluation = evaluate(task, candidate.code, replace(context, baits=baits))
             evaluations.append(evaluation)
             if self.config.watch:
                 merge_attempts(found, collect(task, candidate.code, evaluation, baits))
             if judge_tests(evaluation).verdict not in ("error", "timeout"):
                 break
         evaluation = settled(evaluations)
-        held = self._held_out(candidate, task, evaluation, rng)
+        if self.config.watch:
+            merge_attempts(found, patch_attempts(task, candidate.code))
+        held = self._held_out(candidate, task, evaluation, context, rng)
         merge_attempts(found, held.attempts)
-        return self._graded(candidate, task, evaluation, tuple(found.values()), len(evaluations), held=held)
+        graded = self._graded(candidate, task, evaluation, tuple(found.values()), context, held=held)
+        return replace(graded, attempts=len(evaluations))
 
-    def _held_out(self, candidate: Candidate, task: Task, evaluation: Evaluation, rng: np.random.Generator) -> _Held:
+    def _held_out(
+        self, candidate: Candidate, task: Task, evaluation: Evaluation, context: Context, rng: np.random.Generator
+    ) -> _Held:
         """Generated inputs for a candidate that passes: the tests it saw may be all that it can do."""
-        from karat.grade.hardcoding import hidden_results, special_casing
-
         has_hidden = any(test.hidden for test in evaluation.tests)
         if judge_tests(replace(evaluation, tests=tuple(t for t in evaluation.tests if not t.hidden))).verdict != "pass":
             return _Held(special_casing(task, candidate.code, evaluation, None)[1] if self.config.watch else ())
         n = 0 if has_hidden else self.config.held_out
-        held = hidden_results(task, candidate.code, self._context(), n=n, rng=rng, evaluation=evaluation)
+        held = hidden_results(task, candidate.code, context, n=n, rng=rng, evaluation=evaluation)
         special_cased, attempts = special_casing(task, candidate.code, evaluation, held)
         return _Held(attempts, held.results, special_cased)
 
@@ -175,7 +154,7 @@ class Grader:
         task: Task,
         evaluation: Evaluation,
         attempts: tuple[Attempt, ...],
-        made: int,
+        context: Context,
         *,
         held: _Held | None = None,
         problem: str = "",
@@ -199,14 +178,18 @@ class Grader:
             hidden_total=hidden[1],
             wall_s=sum(run.wall_s for run in evaluation.runs),
             cpu_s=sum(run.cpu_s for run in evaluation.runs),
-            backend=self.backend,
-            attempts=made,
+            backend=context.sandbox.name,
             trust="shared" if any(test.trust == "shared" for test in evaluation.tests) else "outside",
         )
 
     # ----------------------------------------------------------------------------------------------------------- tasks
     def task_problem(self, task: Task) -> str:
         """Why a task cannot be graded, found once by running its reference; empty when it can."""
+        with self._candidates.sandbox() as sandbox, self._context(sandbox) as context:
+            return self._problem(task, context)
+
+    def _problem(self, task: Task, context: Context) -> str:
+        """As `task_problem`; the first to ask runs the reference, the others wait for what it finds."""
         with self._lock:
             future = self._problems.get(task.task_id)
             mine = future is None
@@ -214,17 +197,15 @@ class Grader:
                 future = self._problems[task.task_id] = Future()
         if mine:
             try:
-                future.set_result(self._check(task))
+                future.set_result(self._check(task, context))
             except BaseException as error:
                 future.set_exception(error)
         return future.result()
 
-    def _check(self, task: Task) -> str:
-        from karat.grade.check_task import check_task, missing_tests
-
+    def _check(self, task: Task, context: Context) -> str:
         if not self.config.check_tasks or not task.reference:
             return missing_tests(task)
-        return check_task(task, self._context())
+        return check_task(task, context)
 
     def _rng(self, candidate: Candidate) -> np.random.Generator:
         """Baits and inputs that depend on the candidate and the seed only, not on the order of grading."""

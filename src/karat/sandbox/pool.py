@@ -34,6 +34,7 @@ class SandboxPool:
         *,
         policy: Policy | None = None,
         packages: Sequence[str | Path] = (),
+        preload: Sequence[str] = (),
     ) -> None:
         """Raises: InputError: no workers, or a sandbox that `open_sandbox` refuses."""
         if workers < 1:
@@ -45,7 +46,7 @@ class SandboxPool:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="karat-sandbox")
         try:
             for _ in range(workers):
-                self._all.append(open_sandbox(backend, policy=policy, packages=packages))
+                self._all.append(open_sandbox(backend, policy=policy, packages=packages, preload=preload))
                 self._idle.put(self._all[-1])
         except BaseException:
             self.close()
