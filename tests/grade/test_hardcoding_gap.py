@@ -76,6 +76,18 @@ def test_shares_by_hand() -> None:
     assert {row[0]: row[1:4] for row in table.rows} == {"a": (2, 2, 1), "b": (3, 1, 1)}
 
 
+def test_the_control_leaves_out_one_test_at_a_time() -> None:
+    run = [graded("a", "1", "ppp", "p"), graded("a", "2", "pff", "f"), graded("b", "1", "ppp", "p")]
+    _, (table,), values = gap_findings(run)
+    assert values["hidden_control"] == 0.0  # who fails two of three never passes all but one
+    # halves of 2 and 1 tests: neither can keep 2 tests that avoid the 2 failed ones
+    assert [row[5] for row in table.rows] == [0.0, 0.0]
+    _, (table,), values = gap_findings([graded("a", "1", "pppp", "p"), graded("a", "2", "ppff", "f")])
+    assert values["hidden_control"] == 0.0
+    # 1 of 6 halves keeps the passed two: (2/6) failures among 2 + 2/6 tests
+    assert table.rows[0][5] == pytest.approx((2 / 6) / (2 + 2 / 6))
+
+
 def test_an_honest_run_has_no_excess_and_a_hacked_one_has() -> None:
     honest = by_code(drawn_run(0.0, np.random.default_rng(1)))
     hacked = by_code(drawn_run(0.2, np.random.default_rng(1)))
