@@ -189,6 +189,34 @@ def test_a_command_that_is_killed_has_a_signal(sandbox: NamespaceSandbox) -> Non
     assert (result.ended, result.signal, result.exit_code) == ("signal", signal.SIGTERM, None)
 
 
+HOLD = "b = bytearray(70 << 20); import time; time.sleep(5)"
+
+
+def test_the_processes_of_a_command_share_limits(sandbox: NamespaceSandbox) -> None:
+    limits = Limits(wall_s=8.0, cpu_s=0.6, memory_mb=100, processes=8)
+    spin = Program(kind="command", argv=("/bin/sh", "-c", "while :; do :; done & while :; do :; done"))
+    result = sandbox.run(spin, limits=limits)
+    assert (result.ended, result.message) == ("cpu", "more than 0.6 s of processor time")
+    group = sandbox.worker(command=True).group
+    if group is None:
+        pytest.skip(f"no control group: {sandbox.worker(command=True).no_group}")
+    python = os.path.realpath(sys.executable)
+    script = f"for i in 1 2 3 4 5; do {python} -I -S -c '{HOLD}' & last=$!; done; wait $last; exit $?"
+    held = sandbox.run(Program(kind="command", argv=("/bin/sh", "-c", script)), limits=limits)
+    assert group.ended_for_memory() > 0, held
+    assert sandbox.run(Program(kind="command", argv=("/bin/echo", "well")), limits=limits).stdout == b"well\n"
+
+
+def test_a_control_group_is_removed_with_its_worker() -> None:
+    with NamespaceSandbox() as sandbox:
+        sandbox.run(Program(kind="command", argv=("/bin/true",)), limits=LIMITS)
+        group = sandbox.worker(command=True).group
+        if group is None:
+            pytest.skip("no control group can be made here")
+        assert all(folder.exists() for folder in group.folders.values())
+    assert not any(folder.exists() for folder in group.folders.values())
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root becomes another user")
 def test_it_works_without_privileges(tmp_path: Path) -> None:
     root = Path(namespaces.__file__).resolve().parents[2]

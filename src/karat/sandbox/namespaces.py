@@ -23,7 +23,7 @@ from typing import Any
 from karat.errors import ResourceError
 from karat.sandbox import channel, policy, probes
 from karat.sandbox.evidence import FRAME_BYTES, Evidence
-from karat.sandbox.inside import kernel, wire, zygote
+from karat.sandbox.inside import case, kernel, wire, zygote
 from karat.sandbox.process import check_program, load
 from karat.sandbox.transport import Frames
 from karat.sandbox.types import Call, Denial, Ended, FileChange, Limits, Program, Reply, Run, Wall
@@ -65,6 +65,19 @@ def _tried() -> dict[str, str]:
         return dict(probes.what_got_through(sandbox))
 
 
+@functools.lru_cache(maxsize=1)
+def _second_walls() -> tuple[Wall, ...]:
+    """Walls behind the first ones: what the kernel offers here besides."""
+    with NamespaceSandbox() as sandbox:
+        version = sandbox.worker(command=False).landlock_version
+        no_group = sandbox.worker(command=True).no_group
+    old = "" if version >= 6 else f"Landlock {version or 'is not'} here; scoped signals and sockets came with version 6"
+    return (
+        Wall("landlock", version >= 6, "a mistake in the mounts would open files", old),
+        Wall("memory of commands", not no_group, "the processes of one command take many times its memory", no_group),
+    )
+
+
 class NamespaceSandbox:
     """Runs programs in one worker, one after the other; a worker that is lost is replaced."""
 
@@ -95,7 +108,8 @@ class NamespaceSandbox:
     def walls(self) -> tuple[Wall, ...]:
         """Each wall; those that a program can try are tried, once."""
         through = _tried()
-        return tuple(policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH)
+        tried = [policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH]
+        return (*tried, *_second_walls()) if not available() else tuple(tried)
 
     def open(self, program: Program, *, limits: Limits) -> NamespaceSession:
         return self._open(program, limits, None)
@@ -140,6 +154,7 @@ class NamespaceSession:
         self.result: Run | None = None
         self.command_code: int | None = None
         self.loaded = False
+        self.ended_for_memory = 0
         self.sent_first = first
         self.frames: Frames | None = Frames(limits.reply_kb << 10)
         self.evidence_frames: Frames | None = Frames(FRAME_BYTES)
@@ -147,6 +162,9 @@ class NamespaceSession:
         self.printed: dict[int, int] = {}
         self.worker = sandbox.worker(command=program.kind == "command")
         try:
+            if program.kind == "command":
+                self.worker.bound(limits)
+                self.ended_for_memory = self.worker.group.ended_for_memory() if self.worker.group else 0
             self.worker.prepare(program.files, program.read_only, limits.files_mb)
             self._spawn()
         except (OSError, wire.WireError, wire.PeerGoneError, KeyError) as error:
@@ -250,6 +268,9 @@ class NamespaceSession:
                 if self.closed:
                     self.all.unregister(self.channel_fd)
             events = self.all.poll(min(LOOK_MS, max(0.0, deadline - time.monotonic()) * 1000))
+            if not events and self.ended is None and self.worker.processor_seconds() > self.limits.cpu_s:
+                self._end("cpu", f"more than {self.limits.cpu_s:g} s of processor time")
+                self._kill()
         for fd, _ in events:
             if fd == self.channel_fd:
                 self._read_channel()
@@ -389,7 +410,7 @@ class NamespaceSession:
         sent = -code if code < 0 else 0
         if sent in (signal.SIGKILL, signal.SIGXCPU) and over.cpu_s >= 0.5 * self.limits.cpu_s:  # counted in ticks
             self._end("cpu", f"more than {self.limits.cpu_s:g} s of processor time")
-        elif sent == signal.SIGKILL and over.peak_kb > 512 * self.limits.memory_mb:
+        elif sent == signal.SIGKILL and (over.peak_kb > 512 * self.limits.memory_mb or self._out_of_memory()):
             self._end("memory", f"killed while it held {over.peak_kb / 1024:.0f} MB")
         elif sent:
             self._end("signal", f"killed by {signal.Signals(sent).name}")
@@ -397,6 +418,10 @@ class NamespaceSession:
             self._end("done", "")
         else:
             self._end("exit", f"the process left with status {code} before it answered")
+
+    def _out_of_memory(self) -> bool:
+        group = self.worker.group
+        return group is not None and group.ended_for_memory() > self.ended_for_memory
 
     # ------------------------------------------------------------------------------------------------------- the calls
     def call(self, call: Call, *, answer: Callable[[Call], Reply] | None = None) -> Reply:
@@ -487,6 +512,8 @@ class NamespaceSession:
         bait = {
             item.name: item.content.encode() for item in program.baits if item.place == "file" and item.name[:1] != "/"
         }
+        if not case.may_open(program.source):  # then none was put there
+            bait = {}
         if bait and not program.files and self.worker.tidy(bait):
             return ()
         self.worker.dirty = True

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from karat.errors import ResourceError
+from karat.sandbox import cgroups
 from karat.sandbox.inside import syscalls, wire, zygote
+from karat.sandbox.inside.supervisor import children_of
 from karat.sandbox.known_files import remove_known
 from karat.sandbox.process import ENVIRONMENT, PACKAGE, interpreter, tail
+from karat.sandbox.types import Limits
 
 START = """
 import sys, types
@@ -42,6 +45,8 @@ PRELOAD = (
 
 RECEIVE, SEND = 0xC0502100, 0xC0182101
 NOTIFICATION, RESPONSE = struct.Struct("<QIIiIQ6Q"), struct.Struct("<QqiI")
+OWN_PROCESSES = 8
+"""Room for the worker's own processes beside a command's."""
 MAX_DENIALS = 200
 """Distinct denials kept of one run."""
 
@@ -108,8 +113,6 @@ class Worker:
         command: bool,
         packages: Sequence[str] = (),
         preload: Sequence[str] = PRELOAD,
-        landlock: bool = True,
-        seccomp: bool = True,
     ) -> None:
         """Raises: ResourceError: the worker does not start; the message has its reason."""
         self.folders: tuple[int, ...] = ()
@@ -118,6 +121,10 @@ class Worker:
         self.dirty = False
         self.broken = False
         self.descriptors: list[int] = []
+        self.landlock_version = 0
+        self.group, self.no_group = cgroups.create() if command else (None, "")
+        self.limits: tuple[int, int] = (0, 0)
+        self.server_pid = 0
         config = {
             "command": command,
             "binds": binds_of(packages, command=command),
@@ -127,8 +134,6 @@ class Worker:
             "packages": list(packages),
             "preload": [] if command else list(preload),
             "files_mb": self.files_mb,
-            "landlock": landlock,
-            "seccomp": seccomp,
         }
         self._start(config)
 
@@ -153,6 +158,8 @@ class Worker:
             keeper.close()
             server.close()
         try:
+            if self.group is not None:
+                self.group.add(self.process.pid)
             self._shake_hands(config)
         except (OSError, wire.WireError, wire.PeerGoneError, KeyError, TypeError) as error:
             said = self._last_words()
@@ -166,8 +173,9 @@ class Worker:
         self.tell({"mapped": True})
         self._take_folders(self.hear("folders")[1])
         word, listener, _, _ = socket.recv_fds(self.server, 1000, 4)
-        if word != b"ready":
+        if not word.startswith(b"ready "):
             raise OSError(errno.EPERM, word.decode("utf-8", "replace"))
+        self.landlock_version = int(word[6:])
         if listener:
             self.listener = listener[0]
             self.descriptors.append(self.listener)
@@ -225,6 +233,28 @@ class Worker:
         self._take_folders(self.hear("folders")[1])
         self.files_mb = files_mb
         self.dirty = bool(files)
+
+    def bound(self, limits: Limits) -> None:
+        """Limit what all processes of a command take together, where control groups can."""
+        wanted = ((2 * limits.memory_mb + limits.files_mb) << 20, limits.processes + OWN_PROCESSES)
+        if self.group is not None and wanted != self.limits:
+            self.group.limit(memory_bytes=wanted[0], processes=wanted[1])
+            self.limits = wanted
+
+    def processor_seconds(self) -> float:
+        """Of the candidate's living processes and of those that they have waited for; 0 where it cannot be seen."""
+        if not self.server_pid:
+            below = [self.process.pid]
+            for _ in range(2):  # the launcher's child is the keeper, whose first child is the server
+                below = [child for pid in below for child in children_of(pid)][:1]
+            self.server_pid = below[0] if below else 0
+        ticks, pending = 0, children_of(self.server_pid) if self.server_pid else []
+        while pending:
+            pid = pending.pop()
+            pending += children_of(pid)
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat") as file:
+                ticks += sum(map(int, file.read().rpartition(")")[2].split()[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def written(self) -> bool:
         """Whether anything in the private folders is not as it was."""
@@ -299,6 +329,8 @@ class Worker:
             self.process.wait()
         if self.process.stderr is not None:
             self.process.stderr.close()
+        if self.group is not None:
+            self.group.remove()
 
 
 def mark(fd: int) -> tuple[int, ...]:

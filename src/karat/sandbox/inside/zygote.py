@@ -259,7 +259,8 @@ class Server:
             resource.setrlimit(number, (value, value))
         kernel.drop_capabilities()
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        if self.config["landlock"]:
+        self.landlock_version = landlock.abi()
+        if self.landlock_version:
             readable = [*self.config["binds"], *self.config["texts"], *self.config["links"]]
             executable = self.config["binds"] if self.config["command"] else []
             landlock.restrict(
@@ -267,7 +268,7 @@ class Server:
                 write=["/box", "/dev/null", "/dev/full"],
                 execute=[*executable, *(["/box"] if self.config["command"] else [])],
             )
-        return self.code.install_with_listener() if self.config["seccomp"] else -1
+        return self.code.install_with_listener()
 
     def serve(self) -> NoReturn:
         self.practise()
@@ -279,10 +280,8 @@ class Server:
         except OSError as error:
             self.control.send(f"{error.filename}: {error.strerror}".encode())
             os._exit(1)
-        socket.send_fds(self.control, [b"ready"], [listener] if listener >= 0 else [])
-        if listener >= 0:
-            os.close(listener)
-        self.config = {"packages": self.config["packages"], "seccomp": self.config["seccomp"]}
+        socket.send_fds(self.control, [b"ready %d" % self.landlock_version], [listener])
+        os.close(listener)
         control, poll = self.control, select.poll()
         poll.register(control, select.POLLIN)
         while True:
@@ -347,8 +346,7 @@ class Server:
         ):
             resource.setrlimit(number, (value, value))
         kernel.clear_capabilities()
-        if self.config["seccomp"]:
-            self.own.install()
+        self.own.install()
         gc.enable()
         job = wire.load(wire.read_frame(child.REQUESTS))
         if job["environment"]:
