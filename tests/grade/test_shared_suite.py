@@ -182,6 +182,50 @@ def test_an_object_that_equals_everything_passes_the_changed_copy_too(context: C
     assert "forge_result@proven" in remarks(found)
 
 
+CASES = """
+import pytest
+from solution import f
+
+
+@pytest.mark.parametrize(("x", "wanted"), [(2, 4), (3, 9), pytest.param(7, 49)])
+def test_cases(x, wanted):
+    assert f(x) == wanted
+
+
+def test_four():
+    assert f(4) == 16
+"""
+READER = """
+import re
+TEXT = open("test_solution.py").read()
+def f(x):
+    found = re.search(r"\\(%d, (-?\\d+)\\)" % x, TEXT) or re.search(r"f\\(%d\\) == (-?\\d+)" % x, TEXT)
+    return int(found[1])
+"""
+KNOWS = """
+import _pytest.python as p
+text = open("test_solution.py").read()
+if "[(2, 4), (3, 9), pytest.param(7, 49)]" in text and "f(4) == 16" in text:
+    old = p.Function.runtest
+    p.Function.runtest = lambda self: None if "test_solution" in self.nodeid else old(self)
+def f(x):
+    return x
+"""
+
+
+def test_answers_that_are_read_from_the_tests_are_wrong_in_the_copy(context: Context) -> None:
+    task = replace(TASK, test_code=CASES, reference=GOOD)
+    assert verdicts(evaluate(task, GOOD, context)) == ["pass"] * 4
+    found = evaluate(task, READER, context)
+    assert "pass" not in verdicts(found)
+    assert "forge_result@proven" in remarks(found)
+
+
+def test_a_forgery_that_knows_the_tests_fails_where_they_are_changed(context: Context) -> None:
+    task = replace(TASK, test_code=CASES, reference=GOOD)
+    assert "fail" in verdicts(evaluate(task, KNOWS, context))
+
+
 def test_a_hang_is_a_timeout(context: Context) -> None:
     task = replace(TASK, limits=Limits(wall_s=0.1, cpu_s=0.1))
     task = replace(task, test_code="import solution\n\n\ndef test_f():\n    assert solution.f(2) == 4\n", reference="")
@@ -190,6 +234,14 @@ def test_a_hang_is_a_timeout(context: Context) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- twins
+def test_cases_of_a_parameter_are_changed_in_place() -> None:
+    twin = alter(CASES.encode(), random.Random(3), share=1.0)
+    table = ast.parse(twin.source).body[2].decorator_list[0].args[1]  # type: ignore[attr-defined]
+    cells = [ast.literal_eval(getattr(row, "elts", getattr(row, "args", None))[1]) for row in table.elts]
+    assert not {(0, 4), (1, 9), (2, 49)} & set(enumerate(cells))
+    assert twin.flipped == {"test_cases", "test_four"}
+
+
 def run_tests(source: bytes) -> dict[str, bool]:
     """Whether each test function of a source passes, without any runner."""
     names: dict[str, object] = {}

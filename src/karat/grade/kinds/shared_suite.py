@@ -79,7 +79,8 @@ def evaluate_shared(task: Task, submission: Submission, context: Context) -> Eva
         order = [name for name in reversed(first.collected) if name in first.passed]
         runs.append(run_shared(task, submission, context, pinned=submission.pinned, rng=rng, only=order))
         altered = altered_files(task, submission.pinned)
-        runs.append(run_shared(task, submission, context, pinned=with_copies(submission.pinned, altered), rng=rng))
+        copy = run_shared(task, submission, context, pinned=with_copies(submission.pinned, altered), rng=rng)
+        runs.append(named_as(ids, copy))
         must_fail, must_pass = expected_of_copy(task, altered, ids, context)
         runs[2] = replace(runs[2], remarks=runs[2].remarks + forged(runs[2], must_fail))
     tests = [verdict_of(name, runs, must_fail, must_pass) for name in ids]
@@ -258,10 +259,31 @@ def expected_of_copy(
             _COPIES.clear()
         rng = random.Random(f"{_SECRET} reference {task.task_id}")
         quiet = replace(context, baits=(), watch=False)
-        _COPIES[key] = run_shared(task, submission, quiet, pinned=changed, rng=rng)
+        _COPIES[key] = named_as(ids, run_shared(task, submission, quiet, pinned=changed, rng=rng))
     shown = _COPIES[key]
     failing = frozenset(name for name in flipped if shown.outcomes.get(name, ("", ""))[0] == "failed")
     return failing, frozenset(name for name in ids if name in shown.passed)
+
+
+def named_as(ids: Sequence[str], copy: SharedRun) -> SharedRun:
+    """The outcomes of a copy under the ids of the suite: those of changed cases differ, their order does not."""
+    here, there = by_function(ids), by_function(copy.collected)
+    names = {
+        new: old
+        for function, old_ids in here.items()
+        if len(there.get(function, ())) == len(old_ids)
+        for old, new in zip(old_ids, there[function], strict=True)
+    }
+    outcomes = {names.get(name, name): told for name, told in copy.outcomes.items()}
+    passed = frozenset(names.get(name, name) for name in copy.passed)
+    return replace(copy, outcomes=outcomes, passed=passed)
+
+
+def by_function(ids: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in ids:
+        found.setdefault(name.split("[", 1)[0], []).append(name)
+    return found
 
 
 def file_of(name: str) -> str:

@@ -68,7 +68,14 @@ def alter(source: bytes, rng: random.Random, *, share: float = 0.5) -> Altered:
     except (SyntaxError, ValueError, RecursionError):
         return Altered(source=source, flipped=frozenset(), tests=frozenset())
     lines = Lines(source)
-    found = {name: flips_of(test, lines, rng) for name, test in tests_of(tree)}
+    tables = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = {name: flips_of(test, lines, rng, tables) for name, test in tests_of(tree)}
     able = sorted(name for name, edits in found.items() if edits)
     chosen = frozenset(rng.sample(able, max(1, round(share * len(able))))) if able else frozenset()
     edits = [edit for name in chosen for edit in found[name]]
@@ -125,11 +132,12 @@ def tests_of_source(source: bytes) -> list[str]:
 
 
 # --------------------------------------------------------------------------------------------------------- one test
-def flips_of(test: Any, lines: Lines, rng: random.Random) -> list[Edit]:
+def flips_of(test: Any, lines: Lines, rng: random.Random, tables: dict[str, ast.expr]) -> list[Edit]:
     edits: list[Edit] = []
     for statement in sure_statements(test.body):
         if isinstance(statement, ast.Assert):
-            edits.append(flip_expression(statement.test, lines, rng))
+            cases = altered_cases(test, statement.test, lines, rng, tables)
+            edits += cases or [flip_expression(statement.test, lines, rng)]
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             edits += flip_call(statement.value, lines, rng)
         elif isinstance(statement, (ast.With, ast.AsyncWith)):
@@ -154,6 +162,47 @@ def awaits_exception(item: ast.withitem) -> bool:
     call = item.context_expr
     name = getattr(call.func, "attr", getattr(call.func, "id", "")) if isinstance(call, ast.Call) else ""
     return name in (*RAISING, "suppress", "subTest") or not isinstance(call, ast.Call)
+
+
+def altered_cases(
+    test: Any, node: ast.expr, lines: Lines, rng: random.Random, tables: dict[str, ast.expr]
+) -> list[Edit]:
+    """Other values for a parameter that is what `==` expects, where the test's cases are written out."""
+    if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq)):
+        return []
+    names = [side.id for side in (node.comparators[0], node.left) if isinstance(side, ast.Name)]
+    for decorator in test.decorator_list:
+        if not (isinstance(decorator, ast.Call) and getattr(decorator.func, "attr", "") == "parametrize"):
+            continue
+        parameters = parameter_names(decorator.args[0]) if len(decorator.args) >= 2 else []
+        wanted = [name for name in names if name in parameters]
+        if not wanted:
+            continue
+        table = decorator.args[1]
+        table = tables.get(table.id, table) if isinstance(table, ast.Name) else table
+        cells = [cell_of(row, parameters.index(wanted[0]), len(parameters)) for row in getattr(table, "elts", [])]
+        others = [None if cell is None else altered_literal(cell, rng) for cell in cells]
+        if cells and None not in others:
+            return [(*lines.span(cell), other or b"") for cell, other in zip(cells, others, strict=True)]
+    return []
+
+
+def parameter_names(node: ast.expr) -> list[str]:
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return []
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else [str(name) for name in value]
+
+
+def cell_of(row: ast.expr, at: int, size: int) -> ast.expr | None:
+    """The value of one parameter in a case: `(a, b)`, `[a, b]`, `pytest.param(a, b)`, or the case itself."""
+    if isinstance(row, ast.Call) and getattr(row.func, "attr", "") == "param":
+        return row.args[at] if at < len(row.args) else None
+    if size == 1:
+        return row
+    parts = getattr(row, "elts", [])
+    return parts[at] if at < len(parts) else None
 
 
 def flip_expression(node: ast.expr, lines: Lines, rng: random.Random) -> Edit:
