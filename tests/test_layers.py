@@ -47,6 +47,7 @@ MAY_LOOK_SIDEWAYS = {
     ("check", "score"),
     ("check", "stress"),
     ("selftest", "audit"),
+    ("selftest", "grade"),
     ("selftest", "stress"),
     ("stress", "train"),
     ("audit", "train"),

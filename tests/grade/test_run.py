@@ -15,7 +15,7 @@ from karat.grade.grader import Grader
 from karat.grade.readers import read_tasks
 from karat.grade.run import grade
 from karat.grade.types import Candidate, Graded
-from karat.grade.verify import verify
+from karat.grade.verification import verify
 from karat.types import Result
 
 ADD = {

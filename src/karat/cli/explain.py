@@ -30,7 +30,13 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
     from karat.audit.reward import sophistry_findings as sophistry
     from karat.audit.reward.benchmarks import findings as benchmarks
     from karat.check import gold
+    from karat.grade import findings as grade
+    from karat.grade import known as known_programs
+    from karat.grade import verification
+    from karat.grade.hardcoding import gap as hardcoding
+    from karat.grade.rollout import findings as rollouts
     from karat.pool import run as pool
+    from karat.sandbox import doctor
     from karat.score import run as score
     from karat.selftest import run as selftest
     from karat.stress import evidence
@@ -61,6 +67,12 @@ def every_explanation() -> dict[str, tuple[str, str, str, str]]:
         **calibration.EXPLANATIONS,
         **predict.EXPLANATIONS,
         **benchmarks.EXPLANATIONS,
+        **grade.EXPLANATIONS,
+        **known_programs.EXPLANATIONS,
+        **hardcoding.EXPLANATIONS,
+        **rollouts.EXPLANATIONS,
+        **verification.EXPLANATIONS,
+        **doctor.EXPLANATIONS,
         **selftest.EXPLANATIONS,
         **structure.EXPLANATIONS,
         **content.EXPLANATIONS,

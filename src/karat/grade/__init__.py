@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from karat.grade.grader import Grader
     from karat.grade.reward import GradeReward
     from karat.grade.run import grade
-    from karat.grade.verify import verify
+    from karat.grade.verification import verify
 
 __all__ = ["GradeConfig", "GradeReward", "Grader", "grade", "verify"]
 
-make_verb(__name__, "grade", {"grade": "run", "verify": "verify", "Grader": "grader", "GradeReward": "reward"})
+make_verb(__name__, "grade", {"grade": "run", "verify": "verification", "Grader": "grader", "GradeReward": "reward"})

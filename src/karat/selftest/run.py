@@ -19,6 +19,9 @@ from karat.selftest import (
     audit_structure,
     capability,
     curves,
+    grade_cheats,
+    grade_hardcoding,
+    grade_tasks,
     mitigations,
     rl,
     stress,
@@ -55,6 +58,9 @@ TITLES = {
     **audit_calibration.TITLES,
     **audit_probes.TITLES,
     **audit_sanity.TITLES,
+    **grade_cheats.TITLES,
+    **grade_hardcoding.TITLES,
+    **grade_tasks.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
 
@@ -89,6 +95,9 @@ def selftest(
         *audit_calibration.calibration_rows(replications, config.seed, progress),
         *audit_probes.probes_rows(replications, config.seed, progress),
         *audit_sanity.sanity_rows(replications, config.seed, progress),
+        *grade_tasks.task_rows(replications, config.seed, progress),
+        *grade_hardcoding.hardcoding_rows(replications, config.seed, progress),
+        *grade_cheats.cheat_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
     return Result(
