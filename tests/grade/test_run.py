@@ -205,7 +205,7 @@ def test_no_log_is_an_error(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def grader() -> Iterator[Grader]:
     tasks, _ = read_tasks([{**ADD, "hidden_tests": []}])
-    with Grader(tasks, GradeConfig(wall_s=2.0, workers=1, reruns=0)) as one:
+    with Grader(tasks, GradeConfig(wall_s=10.0, workers=1, reruns=0)) as one:
         yield one
 
 
