@@ -61,6 +61,19 @@ def test_the_exit_status_is_no_verdict(context: Context, code: str, note: str) -
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "import atexit\ntotal = sum(map(int, input().split()))\natexit.register(lambda: print(total))\n",
+        "import threading\ndef main(): print(sum(map(int, input().split())))\nthreading.Thread(target=main).start()\n",
+        "import io, sys, atexit\nout = sys.stdout\nsys.stdout = io.StringIO()\n"
+        "atexit.register(lambda: out.write(sys.stdout.getvalue()))\n" + SUM,
+    ],
+)
+def test_a_program_may_print_while_it_ends(context: Context, code: str) -> None:
+    assert verdicts(evaluate(TASK, code, context)) == ["pass"] * 3
+
+
+@pytest.mark.parametrize(
     ("code", "said"),
     [
         ("import sys; sys.exit(0)", "expected"),

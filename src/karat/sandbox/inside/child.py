@@ -89,12 +89,23 @@ def run_script(job: dict[str, Any], watch: audit.Watch | None) -> None:
         reply = {"status": "raised", "type_name": "SystemExit", "message": str(error.code), "line": line_of(error)}
     except BaseException as error:
         reply = describe_error(error)
-    flush()
+    end_script()
+    flush(sys.__stdout__, sys.__stderr__)  # the candidate may have put another before it
     wire.write_frame(REPLIES, wire.dump({"reply": reply}))
 
 
-def flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+def end_script() -> None:
+    """What the interpreter does when a program is over: wait for its threads, call its exit handlers."""
+    for module, end in (("threading", "_shutdown"), ("atexit", "_run_exitfuncs")):
+        try:
+            if module in sys.modules:
+                getattr(sys.modules[module], end)()
+        except BaseException:  # a handler of the candidate's failed, as it may
+            continue
+
+
+def flush(*more: Any) -> None:
+    for stream in (sys.stdout, sys.stderr, *more):
         try:
             stream.flush()
         except Exception:  # the candidate may have replaced or closed it
@@ -190,8 +201,16 @@ def describe_error(error: BaseException) -> dict[str, Any]:
         "type_name": wire.name_of(kind)[:200],
         "message": str(message)[:MESSAGE_LENGTH],
         "line": line_of(error),
-        "notes": [] if wire.module_of(kind) == "builtins" else [f"class of {wire.module_of(kind)}"[:200]],
+        "notes": []
+        if wire.module_of(kind) == "builtins"
+        else [f"class of {wire.module_of(kind)}"[:200], kind_of(kind)],
     }
+
+
+def kind_of(kind: type) -> str:
+    """Which of Python's own exceptions a class is one of: who catches that one catches it."""
+    above = type.__dict__["__mro__"].__get__(kind)
+    return f"kind of {next(wire.name_of(base) for base in above if wire.module_of(base) == 'builtins')}"
 
 
 def line_of(error: BaseException) -> int | None:
@@ -234,11 +253,27 @@ class Asker:
         if answer["status"] == "handle":
             return Remote(wire.decode(answer["value"]), self._objects)
         if answer["status"] == "raised":
-            kind = getattr(builtins, answer["type_name"], None)
-            if not (isinstance(kind, type) and issubclass(kind, Exception)) or answer.get("notes"):
-                kind = RemoteError
-            raise kind(answer["message"])
+            raise raised_by(answer)(answer["message"])
         raise RemoteError(f"{answer['status']}: {answer['message']}")
+
+
+def raised_by(answer: dict[str, Any]) -> Any:
+    """The exception that the candidate raised: Python's own, or a class of its name that derives from Python's own."""
+    notes = answer.get("notes") or ()
+    base_name = next((note[8:] for note in notes if note.startswith("kind of ")), "")
+    kind = getattr(builtins, base_name or answer["type_name"], None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        return RemoteError
+    if not notes:
+        return kind
+    try:
+        return type(
+            answer["type_name"],
+            (kind,),
+            {"__init__": lambda self, *args: None, "__str__": lambda self: answer["message"]},
+        )
+    except (TypeError, ValueError):
+        return RemoteError
 
 
 class RemoteError(Exception):
