@@ -118,6 +118,20 @@ def test_expected_exceptions_and_own_comparisons(context: Context) -> None:
     }
 
 
+def test_an_exception_of_another_class_counts_as_what_it_derives_from(context: Context) -> None:
+    task = replace(ADD, tests=(Test(test_id="r", input=(0, 0), raises="ValueError"),))
+    asked = asserts("ok = 0\ntry:\n    f(0)\nexcept ValueError as error:\n    ok = str(error)\nassert ok == 'no'")
+    for source, verdict in (
+        ("class Bad(ValueError): pass\ndef f(a, b=0): raise Bad('no')", "pass"),
+        ("class Bad(KeyError): pass\ndef f(a, b=0): raise Bad('no')", "fail"),
+        ("class ValueError(Exception): pass\ndef f(a, b=0): raise ValueError('no')", "fail"),
+        ("import json\ndef f(a, b=0):\n    raise json.JSONDecodeError('no', '', 0)", "pass"),
+    ):
+        assert verdicts(evaluate(replace(task, entry_point="f"), source, context)) == {"r": verdict}
+        if "json" not in source:
+            assert set(verdicts(evaluate(asked, source, context)).values()) == {verdict}
+
+
 def test_outputs_that_only_the_reference_says(context: Context) -> None:
     """EvalPlus gives inputs; `compare_as` is how its authors compare some answers."""
     task = replace(

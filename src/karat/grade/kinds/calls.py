@@ -122,13 +122,12 @@ def wrong_exception(expected: str, reply: Reply) -> str:
     if reply.status != "raised":
         got = short(reply.value) if reply.status == "value" else f"a {reply.type_name}"
         return f"expected {expected} to be raised, got {got}"
-    is_builtin = not reply.notes
-    wanted, raised = getattr(builtins, expected, None), getattr(builtins, reply.type_name, None)
-    if reply.type_name == expected:
-        return ""
-    if is_builtin and isinstance(wanted, type) and isinstance(raised, type) and issubclass(raised, wanted):
-        return ""
-    leaves = reply.type_name in ("SystemExit", "KeyboardInterrupt", "GeneratorExit")
-    if not is_builtin and expected in ("Exception", "BaseException") and not leaves:
-        return ""
-    return f"expected {expected}, but {no_value(reply)}"
+    base = next((note.removeprefix("kind of ") for note in reply.notes if note.startswith("kind of ")), "")
+    wanted, raised = getattr(builtins, expected, None), getattr(builtins, base or reply.type_name, None)
+    if isinstance(wanted, type):  # one of Python's own: the exception must be one of its kind
+        fits = isinstance(raised, type) and issubclass(raised, wanted) and (bool(base) or not reply.notes)
+        leaves = isinstance(raised, type) and not issubclass(raised, Exception)
+        return (
+            "" if fits and not (leaves and wanted is BaseException) else f"expected {expected}, but {no_value(reply)}"
+        )
+    return "" if reply.type_name == expected else f"expected {expected}, but {no_value(reply)}"
