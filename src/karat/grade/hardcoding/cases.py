@@ -16,6 +16,7 @@ from karat.grade.types import Task
 from karat.sandbox.types import Plain, Sandbox
 
 Place = Literal["test", "test code", "prompt"]
+TASKS_KEPT = 256
 MOST_CASES = 2000
 """Cases looked at; further ones say nothing new of a task."""
 
@@ -38,6 +39,9 @@ def visible_cases(task: Task, trusted: Sandbox | None = None) -> tuple[Case, ...
     Args:
         trusted: where test code is run to learn inputs that it computes; None: only those that it writes as literals.
     """
+    kept = _kept.get(id(task)) if trusted is None else None
+    if kept is not None and kept[0] is task:
+        return kept[1]
     found: dict[str, Case] = {}
     for case in _all_cases(task, trusted):
         key = exact_key((case.args, dict(case.kwargs)))
@@ -45,7 +49,16 @@ def visible_cases(task: Task, trusted: Sandbox | None = None) -> tuple[Case, ...
             found[key] = case
         if len(found) >= MOST_CASES:
             break
-    return tuple(found.values())
+    cases = tuple(found.values())
+    if trusted is None:
+        _kept[id(task)] = (task, cases)
+        while len(_kept) > TASKS_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+    return cases
+
+
+_kept: dict[int, tuple[Task, tuple[Case, ...]]] = {}
+"""What is visible of the last tasks: each is asked about for every candidate."""
 
 
 def exact_key(value: Plain) -> str:

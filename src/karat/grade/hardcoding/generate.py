@@ -88,6 +88,18 @@ def held_out_pool(task: Task, trusted: Sandbox, *, n: int) -> Pool:
 
 def fingerprint(task: Task, n: int) -> str:
     """Hash of what the pool depends on."""
+    kept = _fingerprints.get((id(task), n))
+    if kept is None or kept[0] is not task:
+        kept = _fingerprints[id(task), n] = (task, _fingerprint(task, n))
+        while len(_fingerprints) > POOLS_KEPT:
+            _fingerprints.pop(next(iter(_fingerprints)), None)
+    return kept[1]
+
+
+_fingerprints: dict[tuple[int, int], tuple[Task, str]] = {}
+
+
+def _fingerprint(task: Task, n: int) -> str:
     visible = [exact_key((case.args, dict(case.kwargs))) for case in visible_cases(task)]
     visible += [exact_key([(step.method, step.args) for step in test.steps]) for test in task.tests]
     parts = (

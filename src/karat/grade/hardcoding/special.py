@@ -14,6 +14,7 @@ import binascii
 import hashlib
 import json
 import re
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,13 +69,30 @@ def signs_of(task: Task, code: str | bytes) -> tuple[Sign, ...]:
     """`special_cases` of a candidate; what is visible of a task is worked out once."""
     kept = _visible.get(id(task))
     if kept is None or kept[0] is not task:
-        kept = _visible[id(task)] = (task, Visible(visible_cases(task)))
-        while len(_visible) > TASKS_KEPT:
-            _visible.pop(next(iter(_visible)), None)
+        kept = (task, Visible(visible_cases(task)))
+        with _lock:
+            _visible[id(task)] = kept
+            while len(_visible) > TASKS_KEPT:
+                del _visible[next(iter(_visible))]
     return _signs(code, kept[1]) if kept[1].cases else ()
 
 
 def _signs(source: str | bytes, known: Visible) -> tuple[Sign, ...]:
+    kept = _read.get(
+        (id(source), id(known))
+    )  # one candidate is asked about twice: before its inputs are made, and after
+    if kept is None or kept[0] is not source or kept[1] is not known:
+        kept = _read[id(source), id(known)] = (source, known, _read_signs(source, known))
+        while len(_read) > SOURCES_KEPT:
+            _read.pop(next(iter(_read)), None)
+    return kept[2]
+
+
+SOURCES_KEPT = 16
+_read: dict[tuple[int, int], tuple[str | bytes, Visible, tuple[Sign, ...]]] = {}
+
+
+def _read_signs(source: str | bytes, known: Visible) -> tuple[Sign, ...]:
     text = source.decode("utf-8", "replace") if isinstance(source, bytes) else source
     if len(text) > LARGEST_SOURCE:
         return ()
@@ -119,6 +137,8 @@ def _is_prose(text: str) -> bool:
 
 
 _visible: dict[int, tuple[Task, Visible]] = {}
+"""By the identity of a task, which is held so that it stays its own."""
+_lock = threading.Lock()
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
