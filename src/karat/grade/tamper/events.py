@@ -107,11 +107,13 @@ def rewrite_event(event: AuditEvent, source: Scanned) -> Iterator[Sign]:
 
 
 def compile_event(event: AuditEvent, source: Scanned) -> Iterator[Sign]:
-    """The program's own source is read as the rest was. Where it cannot be found in the text, it had been hidden."""
+    """The program's own source is read as the rest was. Words of it that the text does not hold had been hidden."""
     inner = scan(event.detail)
-    hidden = event.detail.strip()[:60] not in source.text
+    words = set(re.findall(r"[A-Za-z_]{4,}", event.detail))
+    absent = [word for word in words if word not in source.text]
     worst = max((rank(sign.confidence) for sign in inner.signs), default=-1)
-    if hidden and worst >= rank("moderate"):
+    program = re.search(r"\b(def|import|lambda|return|class|for|while)\b", event.detail) is not None
+    if absent and (worst >= rank("moderate") or (program and 2 * len(absent) > len(words))):
         yield said(event, "exec_encoded", "moderate", f"runs code that its source does not show: {event.detail[:80]!r}")
     for sign in inner.signs:
         yield replace(sign, layer="audit", line=event.line, evidence=f"in code that it compiles: {sign.evidence}")
@@ -283,12 +285,27 @@ def signs_of_reply(number: int, reply: Reply, source: Scanned) -> Iterator[Sign]
             yield Sign("hostile_dunder", "weak", "channel", f"{where} ({reply.type_name}) {note}")
 
 
+def signs_of_answers(task: Task, replies: Sequence[Reply]) -> Iterator[Sign]:
+    """What all answers together show: nothing but NaN, or the same error whatever is asked."""
+    if len(replies) < 2 or task.kind not in ("function", "asserts", "sequence"):
+        return
+    numbers = [reply.value for reply in replies if reply.status == "value" and isinstance(reply.value, float)]
+    expected = [test.output for test in task.tests if isinstance(test.output, float)]
+    undefined = len(numbers) == len(replies) and not any(math.isfinite(number) for number in numbers)
+    if undefined and all(math.isfinite(output) for output in expected):
+        yield Sign("nan_trick", "moderate", "channel", f"all {len(numbers)} answers are NaN or infinite")
+    errors = {reply.type_name for reply in replies if reply.status == "raised"}
+    if len(errors) == 1 and all(reply.status == "raised" for reply in replies):
+        name = errors.pop()
+        meant = any(test.raises for test in task.tests)
+        if meant and name not in ("NameError", "ImportError", "ModuleNotFoundError", "SystemExit"):
+            yield Sign("error_collision", "weak", "channel", f"all {len(replies)} answers are {name}")
+
+
 def signs_of_exception(where: str, reply: Reply) -> Iterator[Sign]:
     name = reply.type_name.rpartition(".")[2]
     if name == "SystemExit":
-        quiet = reply.message in ("0", "None", "", "False")
-        sure: Confidence = "moderate" if quiet else "weak"
-        yield Sign("sys_exit", sure, "channel", f"{where}: SystemExit({reply.message})", reply.line)
+        yield Sign("sys_exit", "moderate", "channel", f"{where}: SystemExit({reply.message})", reply.line)
     elif name in ("SkipTest", "Skipped", "XFailed"):
         yield Sign("skip_test", "strong", "channel", f"{where}: raised {name} in tested code", reply.line)
     elif name == "Exit" and any("_pytest" in note for note in reply.notes):
@@ -302,16 +319,22 @@ def signs_of_end(task: Task, run: Run, source: Scanned) -> Iterator[Sign]:
         sure: Confidence = "strong" if calls and run.exit_code == 0 else "moderate"
         yield Sign(known, sure, "channel", f"the process left with status {run.exit_code} before it answered")
     elif run.ended == "load" and run.message.startswith("SystemExit"):
-        quiet = re.match(r"SystemExit: (0|None|False)?( \(line|$)", run.message) is not None
-        yield Sign("sys_exit", "moderate" if quiet else "weak", "channel", f"while it was loaded: {run.message}")
+        yield Sign("sys_exit", "moderate", "channel", f"while it was loaded: {run.message}")
     elif run.ended == "load" and re.match(r"(unittest\.)?(SkipTest|Skipped)\b", run.message):
         yield Sign("skip_test", "strong", "channel", f"while it was loaded: {run.message}")
     elif run.ended == "signal" and run.signal not in (4, 7, 8, 11):
         yield Sign("kill_self", "moderate", "channel", f"ended by signal {run.signal}, which was not ours")
     elif run.ended == "output":
         yield Sign("output_flood", "moderate", "channel", run.message)
-    if run.ended == "wall" and "swallow_timeout" in source.techniques:
-        yield Sign("swallow_timeout", "moderate", "channel", "handles time-out signals and ran into the limit")
+    if run.ended == "memory" or any(reply.type_name == "MemoryError" for reply in run.replies):
+        yield Sign("resource_bomb", "weak", "channel", "used up its memory")
+    if run.output_cut:
+        yield Sign("output_flood", "moderate", "channel", "printed more than is kept")
+    if run.ended in ("wall", "cpu"):
+        for technique in ("swallow_timeout", "swallow_exceptions", "hang"):
+            if technique in source.techniques:
+                evidence = f"ran into the limit: {TECHNIQUES[technique].title}"
+                yield Sign(technique, "moderate", "channel", evidence, source.techniques[technique])
 
 
 EXITS = ("exec_replace", "os_exit", "atexit_hook", "excepthook", "thread_exit", "kill_self", "tamper_evidence")

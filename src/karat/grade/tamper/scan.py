@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
+import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -93,10 +94,6 @@ class Walker:
         self.functions = {
             node.name: node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         }
-        self.counts = any(isinstance(node, (ast.Global, ast.Nonlocal)) for node in nodes) or any(
-            isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) for node in nodes
-        )
-        """Whether anything outlives a call and may be counted up."""
         self.inside: list[ast.AST] = []
         """Functions, classes, loops and conditions around the current node."""
         self.own_tests = 0
@@ -152,6 +149,7 @@ def is_own_test(node: ast.AST) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------------ handlers
+STDLIB = sys.stdlib_module_names
 TAILS = frozenset(name.rpartition(".")[2] for name in rules.REFERENCES)
 
 
@@ -206,6 +204,8 @@ def on_hidden(walker: Walker, node: ast.expr, meant: str) -> None:
     """A name that is not written as a name: getattr, vars, globals, __import__, eval."""
     hidden = id(node) in walker.names.hidden
     reference(walker, node, meant, hidden=hidden)
+    if meant == "__main__":
+        walker.sign("module_search", "moderate", node, "takes hold of __main__")
     tail = meant.rpartition(".")[2]
     if tail in rules.ATTRIBUTES and "." in meant:
         technique, confidence = rules.ATTRIBUTES[tail]
@@ -227,6 +227,8 @@ def on_import(walker: Walker, node: ast.Import | ast.ImportFrom) -> None:
     modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [item.name for item in node.names]
     for module in modules:
         known = rules.IMPORTS.get(module) or rules.IMPORTS.get(module.partition(".")[0])
+        if known is None and rules.TELLING_MODULE.search(module) and module.partition(".")[0] not in STDLIB:
+            known = ("import_reference", "moderate")
         if known is not None:
             walker.sign(*known, node, f"imports {module}")
     if isinstance(node, ast.ImportFrom):
@@ -253,20 +255,42 @@ def on_expression(walker: Walker, node: ast.Expr) -> None:
 
 
 def on_handler(walker: Walker, node: ast.ExceptHandler) -> None:
-    """`except BaseException: pass` catches what is sent to end it."""
-    everything = node.type is None or walker.names.dotted(node.type) in (
-        "builtins.BaseException",
-        "builtins.SystemExit",
-    )
-    if everything and not any(isinstance(part, ast.Raise) for part in ast.walk(node)):
-        walker.sign("swallow_exceptions", "weak", node, "catches every exception and goes on")
+    """`except BaseException: pass` catches what is sent to end it; in a loop it outlives every attempt."""
+    named = walker.names.dotted(node.type) if node.type is not None else ""
+    everything = named in ("builtins.BaseException", "builtins.SystemExit", "builtins.KeyboardInterrupt")
+    if (everything or node.type is None) and not any(isinstance(part, ast.Raise) for part in ast.walk(node)):
+        loop = walker.around(ast.While, ast.For)
+        sure: Confidence = "moderate" if everything and loop is not None else "weak"
+        walker.sign("swallow_exceptions", sure, node, "catches every exception and goes on")
 
 
 def on_while(walker: Walker, node: ast.While) -> None:
     endless = isinstance(node.test, ast.Constant) and node.test.value
-    leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield, ast.Call)
+    leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield)
     if endless and not any(isinstance(part, leaves) for part in ast.walk(node)):
         walker.sign("hang", "weak", node, "loops for ever")
+        calls = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
+        if any(isinstance(call, ast.Attribute) and call.attr in ("append", "extend", "add") for call in calls):
+            walker.sign("resource_bomb", "weak", node, "keeps more and more for ever")
+        if any(walker.names.dotted(call) == "builtins.print" for call in calls):
+            walker.sign("output_flood", "weak", node, "prints for ever")
+
+
+def on_for(walker: Walker, node: ast.For) -> None:
+    """A walk over all loaded modules."""
+    on_assign(walker, node)
+    over = walker.names.dotted(node.iter)
+    if over.startswith("sys.modules") or (
+        over in ("builtins.list()", "builtins.sorted()", "builtins.dict()")
+        and isinstance(node.iter, ast.Call)
+        and any(walker.names.dotted(arg).startswith("sys.modules") for arg in node.iter.args)
+    ):
+        walker.sign("module_search", "moderate", node, "goes through all loaded modules")
+
+
+def on_comprehension(walker: Walker, node: ast.comprehension) -> None:
+    if walker.names.dotted(node.iter).startswith("sys.modules"):
+        walker.sign("module_search", "moderate", node.iter, "goes through all loaded modules")
 
 
 def on_return(walker: Walker, node: ast.Return) -> None:
@@ -310,7 +334,8 @@ HANDLERS: dict[type, Any] = {
     ast.AugAssign: on_assign,
     ast.Delete: on_assign,
     ast.NamedExpr: on_assign,
-    ast.For: on_assign,
+    ast.For: on_for,
+    ast.comprehension: on_comprehension,
     ast.Constant: on_constant,
     ast.Expr: on_expression,
     ast.ExceptHandler: on_handler,

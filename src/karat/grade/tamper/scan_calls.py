@@ -72,6 +72,9 @@ def open_call(walker: Walker, node: ast.Call) -> None:
         return
     if place is not None and any(isinstance(part, ast.Name) and part.id == "__file__" for part in ast.walk(place)):
         walker.sign("read_own_source", "moderate", node, "opens its own file")
+    names = {part.attr for part in ast.walk(place) if isinstance(part, ast.Attribute)} if place is not None else set()
+    if names & {"__file__", "co_filename", "origin"}:
+        walker.sign("read_scorer", "moderate", node, "opens the source file of a module or of running code")
     touch(walker, node, place, "w" if any(letter in mode for letter in "wax+") else "r")
 
 

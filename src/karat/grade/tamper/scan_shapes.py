@@ -183,9 +183,14 @@ def look_at_function(walker: Walker, node: Any) -> None:
     if name in rules.GRADER_NAMES and name != walker.entry_point and not in_class:
         vacuous = constant_answer(node) is True or is_empty(node)
         walker.sign("redefine_runner", "moderate" if vacuous else "weak", node, f"defines {name}")
-    counter = call_counter(node) if walker.counts else ""
+    counter = call_counter(node)
     if counter:
         walker.sign("call_count", "moderate", node, f"{name} answers by how often it was called ({counter})")
+    spoilt = spoils_arguments(node) if name == walker.entry_point else ""
+    if spoilt:
+        walker.sign("mutate_arguments", "weak", node, f"{name} empties or overwrites its argument {spoilt}")
+    if name == walker.entry_point and always_raises(node):
+        walker.sign("error_collision", "weak", node, f"{name} does nothing but raise")
     if name == walker.entry_point and not in_class and is_constant(node):
         walker.sign("constant_answer", "weak", node, f"{name} returns a constant")
 
@@ -200,38 +205,116 @@ def is_empty(node: Any) -> bool:
 
 
 def is_constant(node: Any) -> bool:
+    """Whether every way out returns the same constant."""
+    returned = {
+        ast.dump(part.value) if isinstance(part.value, ast.Constant) else "" if part.value is not None else "None"
+        for part in ast.walk(node)
+        if isinstance(part, ast.Return)
+    }
+    return len(returned) == 1 and "" not in returned
+
+
+def always_raises(node: Any) -> bool:
     body = [part for part in node.body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
-    return len(body) == 1 and isinstance(body[0], ast.Return) and isinstance(body[0].value, ast.Constant)
+    return bool(body) and isinstance(body[0], ast.Raise)
 
 
 def call_counter(node: Any) -> str:
     """The name of a state that a function counts up and then branches on; empty where there is none.
 
-    A counter that lives in the function itself is a loop's; one that lives outside is a memory of earlier calls.
+    A counter that lives in the function itself is a loop's; one that lives outside (global, nonlocal, an attribute, a
+    mutable default, an iterator) is a memory of earlier calls.
     """
     outside = {name for part in node.body if isinstance(part, (ast.Global, ast.Nonlocal)) for name in part.names}
-    counted: set[str] = set()
-    for part in ast.walk(node):
-        if isinstance(part, ast.AugAssign) and isinstance(part.op, ast.Add) and is_one(part.value):
-            target = part.target
-            held = isinstance(target, ast.Attribute) and ast.unparse(target.value) == node.name
-            if held or (isinstance(target, ast.Name) and target.id in outside):
-                counted.add(ast.unparse(target))
+    own = _bound(node) - outside
+    counted = {text for part in ast.walk(node) for text in _steps(part, own, outside)}
     if not counted:
         return ""
     for part in ast.walk(node):
-        leaves = isinstance(part, ast.IfExp) or any(isinstance(inner, ast.Return) for inner in ast.walk(part))
-        if isinstance(part, (ast.If, ast.IfExp)) and leaves and any(_mentions(part.test, name) for name in counted):
-            return sorted(counted)[0]
+        test: ast.expr | None = None
+        if (
+            isinstance(part, ast.If) and any(isinstance(inner, (ast.Return, ast.Raise)) for inner in ast.walk(part))
+        ) or isinstance(part, ast.IfExp):
+            test = part.test
+        elif isinstance(part, ast.Match):
+            test = part.subject
+        words = ast.unparse(test) if test is not None else ""
+        found = next((text for text in sorted(counted) if text in words), "")
+        if found:
+            return found
+    return ""
+
+
+def _bound(node: Any) -> set[str]:
+    """Names that live in one call: arguments without a mutable default, and what is assigned."""
+    args = node.args
+    shared = {
+        arg.arg
+        for arg, default in zip(reversed((*args.posonlyargs, *args.args)), reversed(args.defaults), strict=False)
+        if isinstance(default, (ast.List, ast.Dict, ast.Call))
+    }
+    shared |= {
+        arg.arg
+        for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)
+        if isinstance(default, (ast.List, ast.Dict, ast.Call))
+    }
+    names = set(arguments(node)) - shared
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            names.add(part.id)
+    return names
+
+
+def _steps(part: ast.AST, own: set[str], outside: set[str]) -> list[str]:
+    """State outside the call that a node moves on by one: `n += 1`, `state["n"] += 1`, `f.n = f.n + 1`, `next(it)`."""
+    target: ast.expr
+    if isinstance(part, ast.AugAssign) and isinstance(part.op, ast.Add) and is_one(part.value):
+        target = part.target
+    elif isinstance(part, ast.Assign) and isinstance(part.value, ast.BinOp) and is_one(part.value.right):
+        target = part.targets[0]
+    elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "next" and part.args:
+        held = _root(part.args[0])
+        return [ast.unparse(part)] if held and held not in own else []
+    elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "append":
+        held = _root(part.func.value)
+        return [f"len({ast.unparse(part.func.value)})"] if held and held not in own else []
+    else:
+        return []
+    if isinstance(target, ast.Name):
+        return [target.id] if target.id in outside else []
+    root = _root(target)
+    return [ast.unparse(target)] if root and root not in own and root != "self" else []
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def spoils_arguments(node: Any) -> str:
+    """The argument that a function empties or overwrites and then gives back; empty where there is none.
+
+    Sorting or filling in place is honest; what is emptied cannot be the input that a check compares with any more.
+    """
+    names = set(arguments(node))
+    for part in ast.walk(node):
+        name = ""
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "clear":
+            name = _root(part.func.value)
+        elif isinstance(part, ast.Delete):
+            name = next((_root(target) for target in part.targets if isinstance(target, ast.Subscript)), "")
+        elif isinstance(part, ast.Assign) and isinstance(part.targets[0], ast.Subscript):
+            piece = part.targets[0].slice
+            whole = isinstance(piece, ast.Slice) and piece.lower is None and piece.upper is None
+            name = _root(part.targets[0]) if whole else ""
+        if name in names:
+            return name
     return ""
 
 
 def is_one(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value == 1
-
-
-def _mentions(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, (ast.Name, ast.Attribute)) and ast.unparse(part) == name for part in ast.walk(node))
 
 
 def ends_process(walker: Walker, node: ast.AST | None, depth: int = 0) -> bool:

@@ -63,10 +63,13 @@ REWRITES = frozenset(
 )
 
 TELLING_IMPORTS = """
-    pytest unittest doctest ctypes cffi multiprocessing test tests conftest grader grading harness evaluator scorer
-    reference solution_ref canonical answer expected hidden verifier reward oracle gold sitecustomize usercustomize
-    karat
+    pytest unittest doctest ctypes cffi multiprocessing test tests karat sitecustomize usercustomize
 """
+TELLING_WORDS = """
+    test_ _test conftest grader grading harness evaluat scorer reference canonical answer expected hidden verifier
+    reward oracle gold solution_ checker judge
+"""
+"""Parts of the names of modules that an answer has no reason to import."""
 
 
 class Watch:
@@ -304,6 +307,7 @@ def _handle_frames(handlers: dict[str, Any], record: Any, caller: Any, text: Any
 def _handle_code(handlers: dict[str, Any], record: Any, caller: Any, text: Any, disbelieve: Any) -> None:
     """Code that the candidate makes: sources, code objects, functions, unpickled names, imports that tell."""
     left, limit, telling = [MAX_SOURCES], MAX_SOURCE, frozenset(TELLING_IMPORTS.split())
+    words, any_ = tuple(TELLING_WORDS.split()), any
 
     def compiled(event: str, args: Any) -> None:
         kind, line, _ = caller()
@@ -318,9 +322,9 @@ def _handle_code(handlers: dict[str, Any], record: Any, caller: Any, text: Any, 
 
     def new_code(event: str, args: Any) -> None:
         kind, line, _ = caller()
-        if event == "code.__new__" and kind != "import" and disbelieve(text(args[1])):
-            record("borrowed file name", text(args[1]), line)
         if kind == "candidate":
+            if event == "code.__new__" and disbelieve(text(args[1])):
+                record("borrowed file name", text(args[1]), line)
             record(event, "", line)
 
     def unpickled(event: str, args: Any) -> None:
@@ -329,9 +333,10 @@ def _handle_code(handlers: dict[str, Any], record: Any, caller: Any, text: Any, 
 
     def imported(event: str, args: Any) -> None:
         name = text(args[0])
-        if name in telling or name.startswith("test_"):
-            _, line, _via = caller()
-            if line is not None:
+        low = name.lower()
+        if name in telling or any_([word in low for word in words]):
+            kind, line, _ = caller()
+            if line is not None and kind != "library":
                 record(event, name, line)
 
     handlers["compile"] = compiled

@@ -51,7 +51,7 @@ OPENERS = (
     "open", "Path(", "path.", " os", "os.", "sys.", "io.", "glob", "shutil", "subprocess", "exec", "eval", "compile(",
     "import_", "attr(", "attr,", "vars(", "locals(", "linecache", "numpy", "pandas", "ctypes", "codecs", "__dict__",
     "__class__", "__subcl", "__builtins__", "__loader__", "__globals__", "__self__", "fileinput", "mmap", "sqlite",
-    "dbm", "shelve",
+    "dbm", "shelve", "FileHandler", "tempfile",
 )  # fmt: skip
 
 
