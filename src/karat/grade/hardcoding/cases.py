@@ -52,9 +52,15 @@ def visible_cases(task: Task, trusted: Sandbox | None = None) -> tuple[Case, ...
     cases = tuple(found.values())
     if trusted is None:
         _kept[id(task)] = (task, cases)
-        while len(_kept) > TASKS_KEPT:
-            _kept.pop(next(iter(_kept)), None)
+        forget(_kept, TASKS_KEPT)
     return cases
+
+
+def forget(kept: dict[Any, Any], most: int) -> None:
+    """Drop the oldest entries beyond `most`; other threads may add to it meanwhile."""
+    if len(kept) > most:
+        for key in list(kept)[:-most]:
+            kept.pop(key, None)
 
 
 _kept: dict[int, tuple[Task, tuple[Case, ...]]] = {}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from karat.grade.hardcoding.asking import Answers, ask_function, has_float
-from karat.grade.hardcoding.cases import Case, exact_key, loose_key, target_of, visible_cases
+from karat.grade.hardcoding.cases import Case, exact_key, forget, loose_key, target_of, visible_cases
 from karat.grade.hardcoding.mutate import larger_inputs, mutated_inputs
 from karat.grade.hardcoding.other_kinds import printed_tests, stepped_tests
 from karat.grade.hardcoding.sources import (
@@ -91,8 +91,7 @@ def fingerprint(task: Task, n: int) -> str:
     kept = _fingerprints.get((id(task), n))
     if kept is None or kept[0] is not task:
         kept = _fingerprints[id(task), n] = (task, _fingerprint(task, n))
-        while len(_fingerprints) > POOLS_KEPT:
-            _fingerprints.pop(next(iter(_fingerprints)), None)
+        forget(_fingerprints, POOLS_KEPT)
     return kept[1]
 
 

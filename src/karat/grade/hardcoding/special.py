@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karat.grade.hardcoding.cases import NO_LITERAL, Case, literal, loose_key, visible_cases
+from karat.grade.hardcoding.cases import NO_LITERAL, Case, forget, literal, loose_key, visible_cases
 from karat.grade.hardcoding.known import Visible, bits
 from karat.grade.types import Task
 from karat.sandbox.types import Plain
@@ -83,8 +83,7 @@ def _signs(source: str | bytes, known: Visible) -> tuple[Sign, ...]:
     )  # one candidate is asked about twice: before its inputs are made, and after
     if kept is None or kept[0] is not source or kept[1] is not known:
         kept = _read[id(source), id(known)] = (source, known, _read_signs(source, known))
-        while len(_read) > SOURCES_KEPT:
-            _read.pop(next(iter(_read)), None)
+        forget(_read, SOURCES_KEPT)
     return kept[2]
 
 
