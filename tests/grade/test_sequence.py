@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from karat.data.records import DropRowError
 from karat.errors import InputError
 from karat.grade.kinds import Context, evaluate
 from karat.grade.kinds.sequence import sequence_from_leetcode
+from karat.grade.readers.contract import read_task
 from karat.grade.types import Evaluation, Step, Task, Test
 from karat.sandbox import open_sandbox
 from karat.sandbox.types import Limits
@@ -147,6 +149,16 @@ def test_leetcode_form(context: Context) -> None:
     steps = sequence_from_leetcode(["Queue", "push", "pop", "size"], [[], [1], [], []], [None, None, 1, 0])
     assert [s.check for s in steps] == [False, True, True, True]
     assert verdicts(evaluate(task_of(steps), QUEUE, context)) == ["pass"]
+
+
+def test_leetcode_form_in_a_task_row() -> None:
+    lists = [["Queue", "push", "pop"], [[], [1], []], [None, None, 1]]
+    row = {"task_id": "q", "kind": "sequence", "entry_point": "Queue", "tests": [{"steps": lists}]}
+    task = read_task(row, 0, [])
+    assert task.tests[0].steps == sequence_from_leetcode(*lists)
+    row["tests"] = [{"steps": [["Queue"], [[], [1]], [None]]}]
+    with pytest.raises(DropRowError, match=r"test .*one length; they are 1, 2, 1"):
+        read_task(row, 0, [])
 
 
 def test_leetcode_lists_must_match() -> None:

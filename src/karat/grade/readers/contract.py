@@ -9,9 +9,12 @@ and for other kinds `kind`, `test_code`, tests with `stdin` and `stdout` or `ste
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from karat.data.records import DropRowError, Row, kind_of
+from karat.errors import InputError
+from karat.grade.kinds.sequence import sequence_from_leetcode
 from karat.grade.readers.values import Reader, read_comparison, read_files, read_limits, texts, value_reader
 from karat.grade.types import Comparison, Step, Task, TaskKind, Test
 
@@ -125,9 +128,24 @@ def _test(item: Any, at: int, read: Reader, comparison: Comparison, entry_point:
         raises=item.get("raises", ""),
         stdin=item.get("stdin", ""),
         stdout=item.get("stdout", ""),
-        steps=tuple(_step(step, at, read, entry_point) for step in item.get("steps") or ()),
+        steps=_steps(item.get("steps") or (), at, read, entry_point),
         hidden=hidden,
         comparison=None if own is None else read_comparison(own, **kept),
+    )
+
+
+def _steps(given: Any, at: int, read: Reader, entry_point: str) -> tuple[Step, ...]:
+    """Steps as objects, or as LeetCode writes them: method names, lists of arguments, outputs."""
+    if not isinstance(given, list | tuple):
+        raise DropRowError(f"test {at}: steps holds {kind_of(given)}, not a list")
+    if len(given) != 3 or not all(isinstance(part, list | tuple) for part in given):
+        return tuple(_step(step, at, read, entry_point) for step in given)
+    try:
+        steps = sequence_from_leetcode(*given, where=f"test {at}")
+    except InputError as error:
+        raise DropRowError(str(error)) from None
+    return tuple(
+        replace(step, args=tuple(read(value) for value in step.args), output=read(step.output)) for step in steps
     )
 
 
