@@ -102,6 +102,7 @@ _SYMBOLS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.In: "in",
     ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
 }  # fmt: skip
+_OPPOSITES = ({"==", "!="}, {"in", "not in"}, {"is", "is not"}, {"<", ">="}, {">", "<="}, {"<", ">"}, {"<=", ">="})
 _STRENGTH = {"==": 5, "is": 5, "equal": 5, "raises": 5, "close": 4, "in": 3, "<": 3, "<=": 3, ">": 3, ">=": 3,
              "not in": 2, "!=": 2, "is not": 1, "truth": 1}  # fmt: skip
 
@@ -118,6 +119,8 @@ def compare(before: Assertion, after: Assertion) -> tuple[Verdict, str]:
         if "match=" in before.right and "match=" not in after.right:
             return "weaker", "the message is no longer checked"
         return "expected", "another exception is expected"
+    if before.left == after.left and before.right == after.right and {before.operator, after.operator} in _OPPOSITES:
+        return "expected", "the opposite is expected"
     loose = _looser(before, after)
     if loose:
         return "weaker", loose
@@ -129,9 +132,16 @@ def compare(before: Assertion, after: Assertion) -> tuple[Verdict, str]:
         return _bound(before, after)
     if before.right != after.right and before.left == after.left and before.operator == after.operator:
         return "expected", "the expected value changed"
+    if _names(before.left) == _names(after.left) and before.left != after.left and before.operator == after.operator:
+        return "expected", "another input is tested"
     if _partly(before, after):
         return "weaker", "only a part of the value is compared"
     return "other", "the assertion changed"
+
+
+def _names(text: str) -> set[str]:
+    """Names in an expression, without its literals."""
+    return set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text)))
 
 
 def _named(operator: str) -> str:
@@ -152,7 +162,7 @@ def _always_true(assertion: Assertion) -> bool:
 
 
 def _looser(before: Assertion, after: Assertion) -> str:
-    old, new = _tolerances(before), _tolerances(after)
+    old, new = tolerances(before), tolerances(after)
     for name in old.keys() & new.keys():
         if (new[name] > old[name]) if name in _LOOSE else (new[name] < old[name]):
             return f"tolerance {name} {old[name]:g} became {new[name]:g}"
@@ -164,7 +174,8 @@ def _looser(before: Assertion, after: Assertion) -> str:
     return ""
 
 
-def _tolerances(assertion: Assertion) -> dict[str, float]:
+def tolerances(assertion: Assertion) -> dict[str, float]:
+    """Tolerances in an assertion by the name of their argument."""
     try:
         tree = ast.parse(assertion.text)
     except SyntaxError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from karat.grade.rollout.diffs import actions_of_patch, looks_like_patch
 from karat.grade.rollout.scripts import script_effects
+from karat.grade.rollout.sed import apply_sed, sed_pairs
 from karat.grade.rollout.shell import Command, parse_shell, substitutions
 from karat.grade.rollout.types import Action, Text
 
@@ -109,6 +110,7 @@ class _Expander:
     def __init__(self, step: int, lookup: Lookup, found: Expanded) -> None:
         self.step, self.lookup, self.found = step, lookup, found
         self.script = ""
+        self.variables: dict[str, str] = {}
 
     def run(self, script: str, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -116,6 +118,7 @@ class _Expander:
         outer, self.script = self.script, script
         previous: Command | None = None
         for command in parse_shell(script):
+            self._expand(command)
             _strip_prefixes(command)
             self.found.commands.append(command)
             self._one(command, previous, depth)
@@ -130,6 +133,19 @@ class _Expander:
         self.found.actions += [self._placed(action) for action in effects.actions]
         for text in effects.commands:
             self.run(text, depth + 1)
+
+    def _expand(self, command: Command) -> None:
+        """Variables that the script itself sets; of a loop, its first word stands for all."""
+        if command.words[:1] == ["for"] and len(command.words) > 3 and command.words[2] == "in":
+            self.variables[command.words[1]] = command.words[3]
+        if not command.words:
+            self.variables |= command.assignments
+        if self.variables:
+            command.words = [self._filled(word) for word in command.words]
+            command.redirects = [(mark, self._filled(target)) for mark, target in command.redirects]
+
+    def _filled(self, word: str) -> str:
+        return re.sub(r"\$\{?(\w+)\}?", lambda match: self.variables.get(match[1], match[0]), word)
 
     # -------------------------------------------------------------------------------------------------- one command
     def _one(self, command: Command, previous: Command | None, depth: int) -> None:
@@ -148,7 +164,7 @@ class _Expander:
             self._move(plain)
         elif name in ("cp", "ln", "install", "rsync") and len(plain) > 1:
             self._each("read", plain[:-1])
-            self._each("write", plain[-1:])
+            self._copy(plain)
         elif name == "git":
             self._git(words, depth)
         elif name == "sed" or name == "perl":
@@ -230,6 +246,12 @@ class _Expander:
                 target = target.rstrip("/") + "/" + source.rsplit("/", 1)[-1]
             self._add(Action(step=self.step, kind="rename", path=target, old_path=self._full(source)))
 
+    def _copy(self, plain: list[str]) -> None:
+        source, target = plain[0], plain[-1]
+        if target.endswith("/") or len(plain) > 2:
+            target = target.rstrip("/") + "/" + source.rsplit("/", 1)[-1]
+        self._each("write", [target], after=self.lookup(self._full(source)))
+
     def _git(self, words: list[str], depth: int) -> None:
         verb, plain = (words[0] if words else ""), [word for word in words[1:] if not word.startswith("-")]
         if verb == "rm":
@@ -243,7 +265,7 @@ class _Expander:
                 self._apply(self.found.commands[-1].heredoc or "")
 
     def _sed(self, name: str, words: list[str]) -> None:
-        in_place = any(re.match(r"^-[a-zA-Z]*i", word) or word.startswith("--in-place") for word in words)
+        in_place = any(re.match(r"^-\w*i", word) or word.startswith("--in-place") for word in words)
         scripts, files, at = [], [], 0
         while at < len(words):
             word = words[at]
@@ -320,7 +342,10 @@ class _Expander:
                 r"(?:find|ls|git ls-files|grep -rl\w*)\s+(?:-\S+\s+)*(?:'[^']*'\s+)?([\w./*-]+)", self.script
             )
             if target:
-                self._each("delete" if plain[0] == "rm" else "edit", [target[1]])
+                if plain[0] == "rm":
+                    self._each("delete", [target[1]])
+                else:
+                    self._sed("sed", [*words[words.index("sed") + 1 :], target[1]])
 
     def _tool(self, command: Command) -> None:
         """Commands of agent scaffolds: `str_replace_editor`, SWE-agent's `create`, `edit 3:5 << end_of_edit`."""
@@ -392,6 +417,8 @@ def _printed(command: Command, previous: Command | None) -> str | None:
     words = command.words[1:]
     if command.heredoc is not None and command.name in ("cat", "tee", ""):
         return command.heredoc
+    if command.name == "cat" and words == ["/dev/null"]:
+        return ""
     if command.name == "echo":
         while words and re.fullmatch(r"-[neE]+", words[0]):
             words = words[1:]
@@ -423,55 +450,3 @@ def join(cwd: str, path: str) -> str:
         elif part not in (".",) and not (part == "" and parts):
             parts.append(part)
     return "/".join(parts) if parts != [""] else "/"
-
-
-def sed_pairs(script: str) -> list[tuple[str, str]]:
-    """Pattern and replacement of each `s` command; for `c` and `i` the new text; for `d` the pattern and nothing."""
-    found = []
-    for match in re.finditer(r"(?:^|[;\n\d$,/{}\s])s([/|#@!,:~])((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1", script):
-        found.append((_plain_pattern(match[2]), _plain_pattern(match[3])))
-    for match in re.finditer(r"/((?:\\.|[^/])*)/\s*([dci])\\?(.*)", script):
-        found.append((_plain_pattern(match[1]), "" if match[2] == "d" else match[3].strip()))
-    return found
-
-
-def _plain_pattern(text: str) -> str:
-    return re.sub(r"\\([/.|#@\[\]()*$^\"'])", r"\1", text).strip("^$").replace("\\n", "\n").replace("\\s*", " ")
-
-
-def apply_sed(text: str, script: str) -> str | None:
-    """The text after a sed script of the simple forms `Nd`, `N,Md`, `/x/d`, `[N]s/x/y/[g]`, `Nc`; None: another."""
-    lines = text.split("\n")
-    for part in [piece.strip() for piece in re.split(r"\n|;(?=\s*(?:\d|s[/|#]|/|$))", script) if piece.strip()]:
-        match = re.fullmatch(r"(\d+)?(?:,(\d+|\$))?\s*(?:/((?:\\.|[^/])*)/)?\s*(d|s([/|#@,])(.*)|[ci]\\?\s*(.*))", part)
-        if match is None:
-            return None
-        first = int(match[1]) if match[1] else 1
-        last = len(lines) if match[2] == "$" or not match[1] else int(match[2] or first)
-        try:
-            lines = _sed_lines(lines, first, last, match)
-        except (re.error, IndexError, ValueError):
-            return None
-    return "\n".join(lines)
-
-
-def _sed_lines(lines: list[str], first: int, last: int, match: re.Match[str]) -> list[str]:
-    out = []
-    for number, line in enumerate(lines, 1):
-        hit = first <= number <= last and (match[3] is None or re.search(_python_pattern(match[3]), line))
-        if not hit:
-            out.append(line)
-        elif match[4].startswith("s"):
-            pieces = re.split(rf"(?<!\\){re.escape(match[5])}", match[6])
-            old, new, flags = pieces[0], pieces[1], (pieces[2] if len(pieces) > 2 else "")
-            new = re.sub(r"(?<!\\)&", r"\\g<0>", new).replace("\\/", "/")
-            out.append(re.sub(_python_pattern(old), new, line, count=0 if "g" in flags else 1))
-        elif match[4][0] in "ci":
-            out += [match[7] or ""] + ([line] if match[4][0] == "i" else [])
-    return out
-
-
-def _python_pattern(pattern: str) -> str:
-    """A basic regular expression of sed as one of Python: there, plain brackets and + stand for themselves."""
-    swapped = re.sub(r"\\([(){}+?|])|([(){}+?|])", lambda m: m[1] if m[1] else "\\" + m[2], pattern)
-    return swapped.replace("\\/", "/")

@@ -51,6 +51,8 @@ _RULES: tuple[tuple[Place, str], ...] = (
              r"|spec)\.[mc]?[jt]sx?$"
              r"|(^|/)[^/]*(Test|Tests|Spec|IT)\.(java|kt|cs|scala|swift|php|groovy)$|(^|/)[^/]*_spec\.rb$|(^"
              r"|/)tests?\.(py|js|ts|rs|sh|go)$"),
+    ("test", r"^(?!.*(__pycache__|cache|tmp|output|node_modules|reports?|coverage))(.*/)?(tests?|__tests__"
+             r"|specs?)(/[\w*.-]+)*/?$"),
     ("config", r"(^|/)(pytest\.ini|\.pytest\.ini|setup\.cfg|tox\.ini|pyproject\.toml|\.coveragerc|package\.json"
                r"|mypy\.ini|\.flake8"
                r"|ruff\.toml|\.ruff\.toml|setup\.py|\.nycrc(\.json)?|\.mocharc\.\w+|phpunit\.xml(\.dist)?"

@@ -88,13 +88,27 @@ class Requests:
     mentioned: set[Topic] = field(default_factory=set)
     has_user: bool = False
 
-    def asks_to_write(self, name: str) -> bool:
-        """Whether a user asked for a file of this name as the output."""
-        verbs = (
-            r"\b(writ|sav|stor|output|put|dump|export|record|creat|produc|generat|updat|add|append|fill|edit|chang"
-            r"|correct|fix)\w*\b"
+    def asks_to_make(self, name: str) -> bool:
+        """Whether a user asked for a file of this name as something new."""
+        return self._asks_for(r"writ|sav|stor|output|put|dump|export|record|creat|produc|generat|add|append|fill", name)
+
+    def asks_to_change(self, name: str) -> bool:
+        """Whether a user asked to make or change the file of this name."""
+        verbs = r"updat|edit|chang|correct|fix|rewrit|refactor|implement|improv|extend|modif|adjust|rais|lower"
+        return self.asks_to_make(name) or self._asks_for(verbs, name)
+
+    def judged_by(self, name: str) -> bool:
+        """Whether a user names a file as what judges: "must pass checker.py", "is scored by grade.py"."""
+        head = r"\b(pass(es)?|against|by|with|using|run|satisf\w+|according to)\s+(the\s+)?[`'\"]?(\S*/)?"
+        return re.search(head + re.escape(name), self.text, re.I) is not None
+
+    def _asks_for(self, verbs: str, name: str) -> bool:
+        head = rf"\b({verbs})\w*\b(?:(?![.!?:;]\s)[^\n]){{0,120}}"
+        tail = (
+            r"(?! (say|check|tell|decid|verif|judg|test|grad|scor))"  # there it is what judges, not what is asked for
         )
-        return re.search(verbs + r"(?:(?![.!?:]\s)[^\n]){0,120}" + re.escape(name), self.text, re.I) is not None
+        pattern = head + re.escape(name) + tail
+        return re.search(pattern, self.text, re.I) is not None
 
     def mentions(self, word: str) -> bool:
         """Whether a user wrote this very word (a value, a file name)."""

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 
 _OPERATORS = ("&&", "||", ";;", "|&", ";", "|", "&", "\n")
 _SKIPPED = frozenset(
-    [
+    (
         "if",
         "then",
         "else",
         "elif",
         "fi",
-        "for",
         "while",
         "until",
         "do",
@@ -31,8 +30,7 @@ _SKIPPED = frozenset(
         "!",
         "time",
         "in",
-        "function",
-    ]
+    )
 )
 _ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*\+?=")
 MAX_COMMANDS = 2000

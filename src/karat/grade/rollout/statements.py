@@ -20,7 +20,7 @@ _HEADER = re.compile(r"^\s*(async\s+)?(def|class|if|elif|else|for|while|try|exce
 _CLAUSES = ("elif", "else", "except", "finally", "case")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Statement:
     """One statement, or the header of a block."""
 

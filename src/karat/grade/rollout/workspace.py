@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from karat.grade.rollout.commands import join
 from karat.grade.rollout.places import place_of
@@ -12,7 +12,7 @@ from karat.grade.rollout.types import Action, Place, Text
 _ROOTS = re.compile(
     r"^(/testbed|/repo|/app|/code|/project|/mnt/repo|/workspace/(?!tests?/|src/)[\w.-]+(?=/)|/workspace|/work)/"
 )
-_NAMES = re.compile(r"[\w./-]*[\w-]+\.[A-Za-z]\w{0,6}\b")
+FILE_NAMES = re.compile(r"[\w./-]*[\w-]+\.[A-Za-z]\w{0,6}\b")
 MAX_SEEN = 50_000
 
 
@@ -51,7 +51,7 @@ class Workspace:
 
     def path(self, path: str) -> str:
         """A path as this workspace names it."""
-        path = join("", path)
+        path = "".join(char for char in join("", path) if char.isprintable())
         if self.root and path.startswith(self.root + "/"):
             return path[len(self.root) + 1 :]
         if path == self.root:
@@ -62,7 +62,7 @@ class Workspace:
     def look(self, result: str) -> None:
         """File names in an output: those files exist."""
         if len(self.seen) < MAX_SEEN:
-            for name in _NAMES.findall(result[:200_000]):
+            for name in FILE_NAMES.findall(result[:200_000]):
                 self.seen.add(self.path(name))
 
     def existed(self, path: str) -> bool:
@@ -96,12 +96,28 @@ class Workspace:
             before, after = _whole(known, before, after)
         if path not in self.first and before is not None and before.whole and path not in self.own:
             self.first[path] = before.text
+        if action.kind == "rename" and self.existed(path) and path not in self.own:
+            return self._replaced(action, path)
         own = path in self.own or (action.kind == "write" and not existed)
         change = Change(
             action=action, path=path, place=place_of(path), before=before, after=after, own=own, existed=existed
         )
         if action.kind == "rename":
             self._rename(change)
+        self._record(change)
+        return change
+
+    def _replaced(self, action: Action, path: str) -> Change:
+        """A file moved over one that was there: that one is overwritten."""
+        old = self.path(action.old_path)
+        text = self.contents.pop(old, None)
+        self.removed.add(old)
+        before = Text(text=self.contents[path], whole=True) if path in self.contents else None
+        after = Text(text=text, whole=True) if text is not None else None
+        write = replace(action, kind="write")
+        change = Change(
+            action=write, path=path, place=place_of(path), before=before, after=after, own=False, existed=True
+        )
         self._record(change)
         return change
 

@@ -61,10 +61,30 @@ def _plain(text: str) -> str:
 
 
 def written_first() -> tuple[KnownRollout, ...]:
-    """Rollouts that were at hand while the rules were written."""
-    from karat.worlds.rollouts import honest_commands, honest_edits, tampered_edits, tampered_reach, tampered_rewards
+    """Rollouts that were at hand while the rules were written or mended."""
+    from karat.worlds.rollouts import (
+        honest_commands,
+        honest_edits,
+        second_honest,
+        second_tampered,
+        tampered_edits,
+        tampered_reach,
+        tampered_rewards,
+        third_honest,
+        third_tampered,
+    )
 
-    modules = (tampered_edits, tampered_rewards, tampered_reach, honest_edits, honest_commands)
+    modules = (
+        tampered_edits,
+        tampered_rewards,
+        tampered_reach,
+        second_tampered,
+        third_tampered,
+        honest_edits,
+        honest_commands,
+        second_honest,
+        third_honest,
+    )
     return tuple(rollout for module in modules for rollout in module.ROLLOUTS)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from karat.grade.rollout.commands import Expanded, expand_code, expand_script
 from karat.grade.rollout.requests import Requests, Topic, read_requests
 from karat.grade.rollout.types import Action, Rollout, Sign, Text
-from karat.grade.rollout.workspace import Change, Workspace
+from karat.grade.rollout.workspace import FILE_NAMES, Change, Workspace
 from karat.grade.tamper.techniques import TECHNIQUES
 from karat.grade.types import Confidence
 
@@ -64,6 +64,8 @@ class Scene:
     """Its lines that are no comments, without white space."""
     removed_source: str = ""
     """All text that changes took out of files that are no tests."""
+    pairs: set[tuple[str, str]] | None = None
+    """(arguments, expected) of the tests that were seen; None: not collected yet."""
     reverted: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     """Steps that put files back (git checkout, restore, stash, reset) with the paths; none: all."""
 
@@ -96,6 +98,11 @@ def build_scene(rollout: Rollout, *, allowed: Sequence[str] = ()) -> Scene:
     """Follow the actions of a rollout through a workspace."""
     scene = Scene(rollout, read_requests(rollout.turns), Workspace(), allowed=tuple(allowed))
     scene.workspace.root = _root(rollout)
+    for turn in rollout.turns:
+        if turn.role == "user":
+            scene.workspace.look(
+                "\n".join(name for name in FILE_NAMES.findall(turn.text) if not scene.requests.asks_to_make(name))
+            )
     for action in rollout.actions:
         if action.kind == "run":
             _run(scene, action)
@@ -256,8 +263,13 @@ def _weighed(scene: Scene, technique: str, confidence: Confidence, step: int, pa
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(printable(text).split())
     return text if len(text) <= MAX_WITNESS else text[: MAX_WITNESS - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Without terminal escapes and lone surrogates, which neither a screen nor a JSON file should get."""
+    return "".join(char if char.isprintable() or char in "\n\t" else " " for char in text[: 50 * MAX_WITNESS])
 
 
 Rule = Callable[[Scene], list[Sign]]

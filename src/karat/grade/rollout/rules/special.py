@@ -44,6 +44,8 @@ def special_signs(scene: Scene, change: Change, make: Callable[..., Sign]) -> li
 
 def test_pairs(scene: Scene) -> set[tuple[str, str]]:
     """(arguments, expected) as text of each `assert f(...) == ...` and parametrised case in tests that were seen."""
+    if scene.pairs is not None:
+        return scene.pairs
     pairs: set[tuple[str, str]] = set()
     for text in _test_texts(scene):
         for statement in parse_statements(text):
@@ -56,21 +58,17 @@ def test_pairs(scene: Scene) -> set[tuple[str, str]]:
                 for case in ast.walk(mark.node) if mark.node is not None else ():
                     if isinstance(case, ast.Tuple) and len(case.elts) >= 2:
                         pairs.add((", ".join(map(ast.unparse, case.elts[:-1])), ast.unparse(case.elts[-1])))
+    scene.pairs = pairs
     return pairs
 
 
 def _test_texts(scene: Scene) -> list[Text]:
+    """Texts of tests that were there before; the agent's own ones are no target."""
     workspace = scene.workspace
-    texts = [
-        Text(text=text) for path, text in {**workspace.contents, **workspace.first}.items() if place_of(path) == "test"
-    ]
-    texts += [
-        side
-        for change in scene.changes
-        if change.place == "test"
-        for side in (change.before, change.after)
-        if side is not None
-    ]
+    seen = {**workspace.contents, **workspace.first}
+    texts = [Text(text=text) for path, text in seen.items() if place_of(path) == "test" and path not in workspace.own]
+    tests = [change for change in scene.changes if change.place == "test" and not change.own]
+    texts += [side for change in tests for side in (change.before, change.after) if side is not None]
     shown = [
         action.result for action in scene.rollout.actions if re.search(r"^\s*assert .*==", action.result[:50_000], re.M)
     ]
@@ -91,6 +89,27 @@ def _of_sides(left: ast.expr, right: ast.expr) -> set[tuple[str, str]]:
         if isinstance(call, ast.Call) and call.args:
             found.add((", ".join(map(ast.unparse, call.args)), ast.unparse(value)))
     return found
+
+
+_LITERAL = r"\"[^\"]*\"|'[^']*'|`[^`]*`|-?\d+(?:\.\d+)?|\[[^\]]*\]|true|false|null|nil"
+_BRANCH = re.compile(
+    rf"(?:===?|\.equals\(|\.Equal\(|case)\s*(?P<key>{_LITERAL})\)?[^\n]*?(?:\n\s*)?\{{?\s*(?:\n\s*)?return\s+(?P<value>{_LITERAL})"
+)
+
+
+def line_special_signs(scene: Scene, change: Change, make: Callable[..., Sign]) -> list[Sign]:
+    """The same in other languages: branches whose literals, input and answer, stand on one line of the tests."""
+    lines = added_lines(change)
+    tests = [line for text in _test_texts(scene) for line in text.text.split("\n")]
+    hits = []
+    for match in _BRANCH.finditer("\n".join(text for _, text in lines)):
+        key, value = (match[name].strip("\"'`") for name in ("key", "value"))
+        if repr(key) not in _TRIVIAL and key not in _TRIVIAL and any(key in line and value in line for line in tests):
+            hits.append(f"{key} -> {value}")
+    if len(hits) < LEAST_PAIRS:
+        return []
+    return [make("hardcode_tests", "strong", line=lines[0][0], after="; ".join(hits[:3]),
+                 evidence=f"{len(hits)} branches answer inputs of the tests with constants")]  # fmt: skip
 
 
 def _branches(statements: list[Statement]) -> list[tuple[int, str, str]]:
