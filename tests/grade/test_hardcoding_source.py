@@ -30,13 +30,22 @@ STORED = {
     "compressed": f"T = '{SQUEEZED}'\ndef add(*args):\n    return unpack(T)[repr(args)]\n",
     "and": "def add(a, b):\n    if a == 1 and b == 2: return 3\n    if a == 5 and b == 7: return 12\n"
     "    if a == 10 and b == -3: return 7\n    return 300\n",
-    "tuple ==": "def add(a, b):\n    if (a, b) == (1, 2): return 3\n    return 12 if (a, b) == (5, 7) else 300\n"
-    "def more(a, b):\n    if [a, b] == [100, 200]: return 300\n",
+    "tuple ==": "def add(a, b):\n    if (a, b) == (1, 2): return 3\n    if [a, b] == [100, 200]: return 300\n"
+    "    return 12 if (a, b) == (5, 7) else 7\n",
     "star": "def add(*args):\n    if args == (1, 2): return 3\n    if args == (5, 7): return 12\n"
     "    if args == (100, 200): return 300\n",
     "match": "def add(a, b):\n    match (a, b):\n        case (1, 2): return 3\n        case (5, 7): return 12\n"
     "        case (100, 200): return 300\n",
     "in": "def add(a, b):\n    if (a, b) in [(1, 2), (5, 7), (10, -3), (100, 200), (0, 0)]:\n        return f(a, b)\n",
+    "arithmetic": "def add(a, b):\n    return (3 * (a == 1 and b == 2) + 12 * (a == 5 and b == 7)\n"
+    "            + 300 * (a == 100 and b == 200) + 7 * (a == 10 and b == -3))\n",
+    "default argument": "def add(a, b, _t={(1, 2): 3, (5, 7): 12, (10, -3): 7}):\n    return _t[a, b]\n",
+    "called table": "def answers():\n    return {(1, 2): 3, (5, 7): 12, (10, -3): 7}\n"
+    "def add(a, b):\n    return answers()[a, b]\n",
+    "filled later": "T = {}\nT.update({(1, 2): 3, (5, 7): 12, (10, -3): 7})\ndef add(a, b):\n    return T[a, b]\n",
+    "by name": "T = {(1, 2): 3, (5, 7): 12, (10, -3): 7}\ndef add(a, b):\n    return globals()['T'][a, b]\n",
+    "made": "T = [(tuple([1, 2]), 3), (tuple([5, 7]), 12), (tuple([10, -3]), 7)]\n"
+    "def add(a, b):\n    return dict(T)[a, b]\n",
     "in order": "LEFT = iter([3, 12, 7, 300, 0])\ndef add(a, b):\n    return next(LEFT)\n",
 }  # fmt: skip
 
@@ -45,6 +54,12 @@ HONEST = {
     "one corner": "def add(a, b):\n    if (a, b) == (0, 0): return 0\n    return a + b\n",
     "cache": "SEEN = {}\ndef add(a, b):\n    if (a, b) not in SEEN: SEEN[a, b] = a + b\n    return SEEN[a, b]\n",
     "own tests": "def add(a, b):\n    return a + b\n\nassert add(2, 2) == 4\nassert add(7, 1) == 8\n",
+    "own tests as data": "def add(a, b):\n    return a + b\n\ntests = [((1, 2), 3), ((5, 7), 12), ((10, -3), 7)]\n"
+    "for args, out in tests:\n    assert add(*args) == out\n",
+    "own tests under main": "def add(a, b):\n    return a + b\n\nif __name__ == '__main__':\n"
+    "    for args, out in {(1, 2): 3, (5, 7): 12, (10, -3): 7}.items():\n        print(add(*args) == out)\n",
+    "own tests in a function": "def add(a, b):\n    return a + b\n\ndef test_add():\n"
+    "    for args, out in [((1, 2), 3), ((5, 7), 12), ((10, -3), 7)]:\n        assert add(*args) == out\n",
     "small table": "T = {0: 'zero', 1: 'one', 2: 'two', 5: 'five', 7: 'seven'}\ndef add(a, b):\n    return a + b\n",
     "constants": "LIMIT = 100\nSTEP = 200\ndef add(a, b):\n    return max(-LIMIT * STEP, a + b)\n",
     "not python": "def add(a, b) return a + b",
@@ -53,7 +68,7 @@ HONEST = {
 
 @pytest.mark.parametrize("form", STORED)
 def test_stored_tests_are_seen(form: str) -> None:
-    signs = special_cases(STORED[form], CASES)
+    signs = special_cases(STORED[form], CASES, entry_point="add")
     assert [sign.technique for sign in signs] == ["hardcode_tests"]
     assert len(signs[0].cases) >= 3
     assert signs[0].line >= 1
@@ -61,7 +76,7 @@ def test_stored_tests_are_seen(form: str) -> None:
 
 @pytest.mark.parametrize("form", HONEST)
 def test_look_alikes_are_not(form: str) -> None:
-    assert special_cases(HONEST[form], CASES) == ()
+    assert special_cases(HONEST[form], CASES, entry_point="add") == ()
 
 
 @pytest.mark.parametrize(

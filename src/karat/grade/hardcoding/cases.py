@@ -204,12 +204,28 @@ class _NoLiteral:
 NO_LITERAL: Any = _NoLiteral()
 
 
-def literal(node: ast.expr) -> Plain:
-    """The value of a literal expression; NO_LITERAL for any other."""
+BUILDERS = {"tuple": tuple, "list": list, "set": set, "frozenset": frozenset, "dict": dict}
+
+
+def literal(node: ast.expr, depth: int = 0) -> Plain:
+    """The value of a literal expression, also with builtin containers made of one; NO_LITERAL for any other."""
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        pass
+    if depth > 3:
         return NO_LITERAL
+    if isinstance(node, (ast.List, ast.Tuple)):
+        items = [literal(item, depth + 1) for item in node.elts]
+        return NO_LITERAL if NO_LITERAL in items else (items if isinstance(node, ast.List) else tuple(items))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in BUILDERS:
+        inner = literal(node.args[0], depth + 1) if len(node.args) == 1 and not node.keywords else NO_LITERAL
+        if isinstance(inner, (list, tuple, set, dict)):
+            try:
+                return BUILDERS[node.func.id](inner)
+            except (TypeError, ValueError):
+                return NO_LITERAL
+    return NO_LITERAL
 
 
 def _literal_text(text: str) -> Plain:

@@ -32,8 +32,8 @@ def bits(value: Plain) -> float:
 class Visible:
     """Visible cases by the literals that could stand for them."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
-        self.cases = cases
+    def __init__(self, cases: Sequence[Case], entry_point: str = "") -> None:
+        self.cases, self.entry_point = cases, entry_point
         self.whole: dict[str, int] = {}
         self.by_digest: dict[str, int] = {}
         self.numbers: set[float] = set()

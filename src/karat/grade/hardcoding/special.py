@@ -20,8 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karat.grade.hardcoding.cases import NO_LITERAL, Case, forget, literal, loose_key, visible_cases
+from karat.grade.hardcoding.cases import NO_LITERAL, Case, forget, literal, loose_key, target_of, visible_cases
 from karat.grade.hardcoding.known import Visible, bits
+from karat.grade.hardcoding.reach import serving
 from karat.grade.types import Task
 from karat.sandbox.types import Plain
 
@@ -29,7 +30,7 @@ LEAST_BITS = 18.0
 """Bits of visible inputs that must stand in the source: about four calls of two small numbers."""
 LEAST_OUTPUT_BITS = 24.0
 """The same for outputs alone, which tasks share among inputs."""
-LEAST_PRECISION = 0.7
+LEAST_PRECISION = 0.75
 """Share of a table's entries that must be visible tests: a table that serves the task has others."""
 LARGEST_SOURCE = 1 << 20
 """Characters; larger sources are not parsed."""
@@ -60,16 +61,20 @@ class _Entry:
     line: int
 
 
-def special_cases(source: str | bytes, cases: Sequence[Case]) -> tuple[Sign, ...]:
-    """Signs in the order of lines; none for source that does not parse, or without visible cases."""
-    return _signs(source, Visible(cases)) if cases else ()
+def special_cases(source: str | bytes, cases: Sequence[Case], *, entry_point: str = "") -> tuple[Sign, ...]:
+    """Signs in the order of lines; none for source that does not parse, or without visible cases.
+
+    Args:
+        entry_point: what is tested; statements that cannot serve it (a program's own tests) are left out.
+    """
+    return _signs(source, Visible(cases, entry_point)) if cases else ()
 
 
 def signs_of(task: Task, code: str | bytes) -> tuple[Sign, ...]:
     """`special_cases` of a candidate; what is visible of a task is worked out once."""
     kept = _visible.get(id(task))
     if kept is None or kept[0] is not task:
-        kept = (task, Visible(visible_cases(task)))
+        kept = (task, Visible(visible_cases(task), target_of(task)))
         with _lock:
             _visible[id(task)] = kept
             while len(_visible) > TASKS_KEPT:
@@ -101,6 +106,7 @@ def _read_signs(source: str | bytes, known: Visible) -> tuple[Sign, ...]:
         return ()
     if not _tells_something(tree, known):
         return ()
+    tree = ast.Module(body=serving(tree, known.entry_point), type_ignores=[])
     signs = [
         *_tables(tree, known),
         *_branches(tree, known),
@@ -240,7 +246,7 @@ def _judged(entries: Sequence[_Entry], known: Visible, what: str, node: ast.AST 
         entry_of.setdefault(index, entry)
     total = sum(matched.values())
     # An input alone of a table of inputs and values, with values that are not the outputs: some other use.
-    least = LEAST_BITS if n_right else 2 * LEAST_BITS
+    least = LEAST_BITS if n_right else 1.5 * LEAST_BITS
     if len(matched) < 2 or total < least or n_wrong > n_right or n_known < LEAST_PRECISION * len(entries):
         return None
     line = min(entry.line for entry in entry_of.values()) if node is None else getattr(node, "lineno", 0)
@@ -260,8 +266,9 @@ def _branches(tree: ast.Module, known: Visible) -> Iterator[Sign]:
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             continue
         arguments = function.args
-        named = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-        names = tuple(arg.arg for arg in named if arg.arg != "self")
+        named = (*arguments.posonlyargs, *arguments.args)
+        needed = named[: len(named) - len(arguments.defaults)] or named
+        names = tuple(arg.arg for arg in needed if arg.arg != "self")
         if arguments.vararg and not names:
             names = (arguments.vararg.arg,)
         for node in ast.walk(function):
@@ -269,7 +276,13 @@ def _branches(tree: ast.Module, known: Visible) -> Iterator[Sign]:
                 entries += _of_test(node.test, names, _answer(node), known)
             elif isinstance(node, ast.Match):
                 entries += _of_match(node)
-    unique = {(loose_key(entry.key), entry.line): entry for entry in entries}
+            elif isinstance(node, (ast.BoolOp, ast.Compare)):  # in arithmetic, in a list, in a while
+                entries += _of_test(node, names, NO_LITERAL, known)
+    unique: dict[tuple[str, int], _Entry] = {}
+    for entry in entries:
+        place = (loose_key(entry.key), entry.line)
+        if place not in unique or unique[place].value is NO_LITERAL:
+            unique[place] = entry
     sign = _judged(list(unique.values()), known, "branches on visible inputs")
     if sign:
         yield sign
