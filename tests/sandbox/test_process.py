@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
+import sys
+import tempfile
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +18,10 @@ from hypothesis import strategies as st
 from karat.errors import InputError
 from karat.sandbox.evidence import MAX_FRAMES, Evidence
 from karat.sandbox.inside import confine, folder, kernel, seccomp, supervisor, wire
+from karat.sandbox.plain import PlainSandbox
 from karat.sandbox.process import check_program
 from karat.sandbox.transport import Frames
-from karat.sandbox.types import Limits, Program
+from karat.sandbox.types import Call, Limits, Program
 
 
 def packed(*payloads: bytes) -> bytes:
@@ -159,6 +165,35 @@ def test_what_cannot_be_started_is_refused_before(program: Program, part: str) -
 def test_a_limit_that_limits_nothing_is_refused(name: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"limits: {name} is .*; it must be a finite number above 0"):
         Limits(**{name: value})  # type: ignore[arg-type]
+
+
+# ----------------------------------------------------------------------------------------------------------- interrupts
+class AlarmError(Exception):
+    pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+@pytest.mark.parametrize("kind", ["script", "module"])
+def test_an_interrupt_leaves_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = len(os.listdir("/proc/self/fd"))
+
+    def interrupt(*_: object) -> None:
+        raise AlarmError
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.4)
+    began = time.monotonic()
+    try:
+        source = "import time\ndef f(): time.sleep(600)\nif __name__ == '__main__': f()"
+        with pytest.raises(AlarmError):
+            PlainSandbox().run(Program(source=source, kind=kind), [Call("f")], limits=Limits(wall_s=60.0))  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert time.monotonic() - began < 5.0
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert os.listdir(tmp_path) == []
+    assert not psutil.Process().children()
 
 
 # -------------------------------------------------------------------------------------------------------------- filters

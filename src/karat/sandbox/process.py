@@ -127,7 +127,11 @@ class ProcessSession:
             "evidence": Frames(FRAME_BYTES),
             "status": Frames(STATUS_BYTES),
         }
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:  # an interrupt of ours, while a script or a command runs
+            self.abandon()
+            raise
 
     def _begin(self) -> None:
         program = self.program
@@ -339,8 +343,17 @@ class ProcessSession:
 
     def close(self) -> Run:
         if self.result is None:
-            self.result = self._close()
+            try:
+                self.result = self._close()
+            except BaseException:
+                self.abandon()
+                raise
         return self.result
+
+    def abandon(self) -> None:
+        """Release everything without a record: the supervisor sees its control closed, and ends the program."""
+        self.transport.close()
+        self.place.clean()
 
     def _close(self) -> Run:
         if self.ended is None or (self.ended == "done" and self.program.kind == "script"):
@@ -405,9 +418,14 @@ class ProcessSession:
 
 
 def run_calls(session: ProcessSession, calls: Sequence[Call]) -> Run:
-    for call in calls:
-        if session.call(call).status == "missing":
-            break
+    """Ask the calls one at a time until one is not answered, and end the program."""
+    try:
+        for call in calls:
+            if session.call(call).status == "missing":
+                break
+    except BaseException:
+        session.abandon()
+        raise
     return session.close()
 
 

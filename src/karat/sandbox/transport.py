@@ -15,6 +15,7 @@ from karat.sandbox.inside import wire
 TO_CHILD = ("stdin", "requests", "control")
 FROM_CHILD = ("stdout", "stderr", "replies", "evidence", "status")
 PART = 1 << 16
+LEAVE_S = 6.0
 
 
 class Frames:
@@ -170,8 +171,8 @@ class Pipes:
             self._drop(name)
         self.selector.close()
         if self.process is not None:
-            try:
-                self.process.wait(0.5)
+            try:  # its control is closed: it ends the program, which by force we could not, and leaves
+                self.process.wait(LEAVE_S)
             except subprocess.TimeoutExpired:
                 self.kill()
                 self.process.wait()
@@ -281,7 +282,7 @@ class Mux:
         self.selector.close()
         if self.process is not None:
             try:  # the end of its input ends the bridge, and with it the container
-                self.process.communicate(timeout=3.0)
+                self.process.communicate(timeout=LEAVE_S)
             except subprocess.TimeoutExpired:
                 self.kill()
                 self.process.communicate()
