@@ -153,7 +153,6 @@ class NamespaceSession:
         self.killed = self.closed = self.released = False
         self.result: Run | None = None
         self.command_code: int | None = None
-        self.loaded = False
         self.ended_for_memory = 0
         self.sent_first = first
         self.frames: Frames | None = Frames(limits.reply_kb << 10)
@@ -232,8 +231,7 @@ class NamespaceSession:
             ended: Ended = "memory" if error.type_name == "MemoryError" else "load"
             self._end(ended, f"{error.type_name}: {error.message}{where}")
             return
-        self.loaded = first.get("ready") is True
-        if not self.loaded:
+        if first.get("ready") is not True:
             self.evidence.remark("reply before the program was ready")
             self._end("exit", "the program's process did not say that it is ready")
         elif program.kind == "script":
@@ -524,7 +522,9 @@ class NamespaceSession:
             else:
                 found.append(FileChange(path, change, size, base64.b64decode(content)))
         seen = {change.path for change in found}
-        return (*found, *(FileChange(path, "removed") for path in bait if path not in seen and self.loaded))
+        # Not every program is given its bait in files: one that is missing was removed where another is there.
+        gone = [path for path in bait if path not in seen] if seen & bait.keys() else []
+        return (*found, *(FileChange(path, "removed") for path in gone))
 
     file_changes: tuple[FileChange, ...] = ()
 
