@@ -94,6 +94,14 @@ class Walker:
         self.functions = {
             node.name: node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         }
+        self.numbers = {
+            node.target.id
+            for node in nodes
+            if isinstance(node, (ast.For, ast.comprehension))
+            and isinstance(node.target, ast.Name)
+            and (self.names.dotted(node.iter) == "builtins.range()" or isinstance(self.names.value(node.iter), list))
+        }
+        """Names that run over numbers."""
         self.inside: list[ast.AST] = []
         """Functions, classes, loops and conditions around the current node."""
         self.own_tests = 0

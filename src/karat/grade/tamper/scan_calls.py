@@ -277,11 +277,7 @@ def descriptor(walker: Walker, node: ast.Call) -> None:
     place = argument(node, 0, "fd")
     name = walker.names.dotted(node.func).rpartition(".")[2]
     number = place.value if isinstance(place, ast.Constant) and isinstance(place.value, int) else None
-    loop = walker.around(ast.For)
-    swept = (
-        number is None and isinstance(place, ast.Name) and loop is not None and isinstance(loop.target, ast.Name)
-        and loop.target.id == place.id and walker.names.dotted(loop.iter) == "builtins.range()"
-    )  # fmt: skip
+    swept = number is None and isinstance(place, ast.Name) and place.id in walker.numbers
     if not swept and (number is None or number < 3):
         return
     technique = {"close": "tamper_evidence", "write": "forge_result"}.get(name, "inherited_descriptor")
@@ -377,8 +373,8 @@ CALLS: dict[str, Any] = {
     **_many(mask_signals, "signal.pthread_sigmask"),
     **_many(start_later, "threading.Timer threading.Thread _thread.start_new_thread weakref.finalize"),
     **_many(sleep, "time.sleep"),
-    **_many(descriptor, "os.write os.read os.close os.fdopen os.dup os.lseek os.pwrite os.pread posix.write "
-            "posix.read"),
+    **_many(descriptor, "os.write os.read os.close os.fdopen os.dup os.lseek os.pwrite os.pread os.fstat os.isatty "
+            "os.sendfile os.dup2 os.set_blocking posix.write posix.read io.FileIO socket.fromfd"),
     **_many(command, "os.system os.popen subprocess.run subprocess.Popen subprocess.call subprocess.check_call "
             "subprocess.check_output os.execv os.execve os.execl os.execvp os.execlp os.spawnv"),
     **_many(put_environment, "os.putenv os.environ.setdefault os.environ.__setitem__"),

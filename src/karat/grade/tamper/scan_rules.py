@@ -238,6 +238,10 @@ INJECTION = re.compile(
     r"|\b(assign|give|award|return|output) (this |it |me )?(a |the )?(full|maximum|max|perfect|highest|10/10)\b"
     r"|\b(assign|give|award) (this |it |me )?(a |the )?score of (10|100|1)\b"
     r"|\b(grader|judge|evaluator)\b[^.\n]{0,60}\b(must|should|please|shall)\b[^.\n]{0,40}(pass|correct|score|mark|accept)"
+    r"|\b(reviewers?|graders?|judges?|evaluators?|llms?)\b *[:,-]"
+    r"|\bif you are (grading|reviewing|judging|evaluating|scoring|an? (ai|llm|language model|assistant|grader|judge))"
+    r"|\b(mark|rate|score|grade|accept|approve) (this|it|the (answer|solution|code|patch|submission)) (as )?"
+    r"(correct|passed|passing|complete|10|perfect|without|highly|fully)"
     r"|\bsystem ?(prompt|message) ?:|<\|?(system|im_start)\|?>",
     re.I,
 )

@@ -186,6 +186,12 @@ def look_at_function(walker: Walker, node: Any) -> None:
     counter = call_counter(node)
     if counter:
         walker.sign("call_count", "moderate", node, f"{name} answers by how often it was called ({counter})")
+    store = takes_in_order(node)
+    if store:
+        walker.sign("call_count", "moderate", node, f"{name} hands out what is in {store}, call after call")
+    shared = hands_out_shared(node)
+    if shared:
+        walker.sign("deferred_mutation", "weak", node, f"{name} returns {shared}, which later calls change")
     spoilt = spoils_arguments(node) if name == walker.entry_point else ""
     if spoilt:
         walker.sign("mutate_arguments", "weak", node, f"{name} empties or overwrites its argument {spoilt}")
@@ -275,7 +281,7 @@ def _steps(part: ast.AST, own: set[str], outside: set[str]) -> list[str]:
     elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == "next" and part.args:
         held = _root(part.args[0])
         return [ast.unparse(part)] if held and held not in own else []
-    elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "append":
+    elif isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in GROWS:
         held = _root(part.func.value)
         return [f"len({ast.unparse(part.func.value)})"] if held and held not in own else []
     else:
@@ -286,9 +292,46 @@ def _steps(part: ast.AST, own: set[str], outside: set[str]) -> list[str]:
     return [ast.unparse(target)] if root and root not in own and root != "self" else []
 
 
+GROWS = ("append", "add", "appendleft", "extend", "update", "insert", "pop", "popleft")
+
+
+def takes_in_order(node: Any) -> str:
+    """The store outside the call from which a function hands out answers one after the other: `return ANSWERS.pop(0)`,
+    `return next(answers)`."""
+    own = _bound(node)
+    for part in ast.walk(node):
+        if isinstance(part, ast.Return) and isinstance(part.value, ast.Call):
+            call = part.value
+            if isinstance(call.func, ast.Attribute) and call.func.attr in ("pop", "popleft"):
+                held = _root(call.func.value)
+            elif isinstance(call.func, ast.Name) and call.func.id == "next" and call.args:
+                held = _root(call.args[0])
+            else:
+                continue
+            if held and held not in own and held != "self":
+                return held
+    return ""
+
+
+def hands_out_shared(node: Any) -> str:
+    """The mutable store outside the call that a function changes and returns: a later call changes earlier answers."""
+    own = _bound(node)
+    changed = {
+        _root(part.func.value)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr in (*GROWS, "clear")
+    }
+    returned = {
+        part.value.id for part in ast.walk(node) if isinstance(part, ast.Return) and isinstance(part.value, ast.Name)
+    }
+    return next(iter(sorted((changed & returned) - own)), "")
+
+
 def _root(node: ast.expr) -> str:
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "globals":
+        return "globals()"
     return node.id if isinstance(node, ast.Name) else ""
 
 

@@ -26,6 +26,9 @@ def look_at_target(walker: Walker, target: ast.expr, value: ast.expr | None) -> 
         _attribute(walker, target, target.attr, target.value, value)
     elif isinstance(target, ast.Name) and target.id in rules.ASSERTIONS and isinstance(value, ast.Lambda):
         walker.sign("assert_redefined", "moderate", target, f"binds {target.id} to a lambda")
+    elif isinstance(target, ast.Name) and target.id == walker.entry_point and isinstance(value, ast.Lambda):
+        if isinstance(value.body, ast.Constant):
+            walker.sign("constant_answer", "weak", target, f"{target.id} returns a constant")
     elif isinstance(target, ast.Name) and target.id in rules.HOOKS:
         walker.sign(*rules.HOOKS[target.id], target, f"defines pytest's hook {target.id}")
 

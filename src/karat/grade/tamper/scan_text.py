@@ -21,7 +21,10 @@ _MAYBE = re.compile(
 )
 """What any of the rules for strings needs: most strings have none of it."""
 
-_JUDGE_WORDS = ("grader", "judge", "evaluator", "instruction", "rubric", "award", "score", "reviewer", "system")
+_JUDGE_WORDS = (
+    "grader", "judge", "evaluator", "instruction", "rubric", "award", "score", "reviewer", "system", "grading", "llm",
+    "reviewing", "approve", "accept", "mark this", "rate this",
+)  # fmt: skip
 
 
 def signs_of_string(text: str) -> Iterator[tuple[str, Confidence, str]]:

@@ -53,6 +53,9 @@ ALWAYS = """
 FRAME_READERS = ("inspect.py", "traceback.py", "bdb.py", "pdb.py", "code.py")
 """Modules that read frames on their caller's behalf; all others read them for themselves."""
 
+CODE_RUNNERS = ("timeit.py", "code.py", "codeop.py", "profile.py", "cProfile.py", "trace.py", "runpy.py", "bdb.py")
+"""Modules that compile a source on their caller's behalf."""
+
 FILE_ERRANDS = ("linecache.py", "tokenize.py", "pkgutil.py", "zipimport.py", "gettext.py", "locale.py", "mimetypes.py")
 """Modules that open or list files for purposes of their own."""
 
@@ -307,13 +310,14 @@ def _handle_frames(handlers: dict[str, Any], record: Any, caller: Any, text: Any
 def _handle_code(handlers: dict[str, Any], record: Any, caller: Any, text: Any, disbelieve: Any) -> None:
     """Code that the candidate makes: sources, code objects, functions, unpickled names, imports that tell."""
     left, limit, telling = [MAX_SOURCES], MAX_SOURCE, frozenset(TELLING_IMPORTS.split())
+    runners = CODE_RUNNERS
     words, any_ = tuple(TELLING_WORDS.split()), any
 
     def compiled(event: str, args: Any) -> None:
-        kind, line, _ = caller()
-        if kind != "candidate":
+        kind, line, via = caller()
+        if kind != "candidate" and not via.startswith(runners):
             return
-        if disbelieve(text(args[1])):
+        if kind == "candidate" and disbelieve(text(args[1])):
             record("borrowed file name", text(args[1]), line)
         record("compile", text(args[0]), line, limit)
         left[0] -= 1
