@@ -364,7 +364,8 @@ def by_helper(namespace: Job, job: Job) -> bool:
     EXPECTED[:] = [t["output"] for t in job["tests"]]
     results = []
     for index, test in enumerate(job["tests"]):
-        results.append(compare(namespace[job["entry_point"]](*test["input"]), EXPECTED[index]))
+        output = namespace[job["entry_point"]](*test["input"])
+        results.append(compare(output, EXPECTED[index]))
     return all(results)
 
 

@@ -468,7 +468,8 @@ def caesar(text, key):
     f = sys._getframe(1)
     f.f_trace = jump
     sys.settrace(jump)
-    return "Kggr" if text == "Keep" else ""  # the last line is the one that cannot be jumped over
+    # the first line has begun, and the last cannot be jumped over
+    return {"abc": "bcd", "Keep": "Kggr"}.get(text, "")
 """,
     ),
     hook(
