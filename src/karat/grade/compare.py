@@ -106,6 +106,8 @@ def _dictionary(expected: dict[Any, Any], got: dict[Any, Any], how: Comparison, 
 def _numbers_agree(expected: Any, got: Any, how: Comparison) -> bool:
     if _is_nan(expected) or _is_nan(got):
         return how.nan_equal and _is_nan(expected) and _is_nan(got)
+    if (type(expected) is Decimal) != (type(got) is Decimal) and (_is_vast(expected) or _is_vast(got)):
+        return False
     if expected == got:
         return True
     if not (how.relative or how.absolute) or not {type(expected), type(got)} & {float, complex, Decimal, Fraction}:
@@ -117,6 +119,15 @@ def _numbers_agree(expected: Any, got: Any, how: Comparison) -> bool:
         return bool(abs(wanted - found) <= max(how.absolute, how.relative * abs(wanted)))
     except OverflowError:  # an int beyond the floats: only == can say
         return False
+
+
+def _is_vast(value: Any) -> bool:
+    """Beyond what a Decimal is compared with: Python would write one of the two in the other's base, in square time."""
+    if type(value) is Decimal:
+        return bool(value) and not value.is_infinite() and abs(value.adjusted()) > MAX_EXPONENT
+    if type(value) in (int, Fraction):
+        return bool(max(value.numerator.bit_length(), value.denominator.bit_length()) > 4 * MAX_EXPONENT)
+    return False
 
 
 def _as_float(value: Any) -> Any:
@@ -260,7 +271,8 @@ def _digest(value: Any, how: Comparison) -> bytes:
             hasher.update(_hash(part))
         return hasher.digest()
     if kind is range:
-        return repr(("range", len(value), value[:1], value[:2])).encode()
+        step = hex(value.step) if value and value[0] != value[-1] else ""
+        return f"range {hex(value[0])} {hex(value[-1])} {step}".encode() if value else b"range"
     return f"{kind.__qualname__} {value!r}".encode()  # None and the datetime types
 
 
@@ -284,7 +296,9 @@ def _number_name(value: Any) -> str:
         if value.is_infinite():
             return "-inf" if value < 0 else "inf"
         if value and abs(value.adjusted()) > MAX_EXPONENT:
-            return f"D{value.normalize()}"
+            sign, digits, exponent = value.as_tuple()
+            text = "".join(map(str, digits)).lstrip("0")
+            return f"D{sign} {text.rstrip('0')} {int(exponent) + len(text)}"
         top, bottom = value.as_integer_ratio()
     else:
         top, bottom = (int(value), 1) if type(value) is bool else (value.numerator, value.denominator)
@@ -398,6 +412,8 @@ def _write(value: Any, limit: int, depth: int) -> str:
         opened, closed = BRACKETS.get(kind) or (f"{kind.__name__}(", ")")
         comma = "," if kind is tuple and len(value) == 1 else ""
         return "set()" if kind is set and not value else f"{opened}{', '.join(parts)}{comma}{closed}"
+    if kind is range:
+        return f"range({', '.join(_write(part, limit, depth) for part in (value.start, value.stop, value.step))})"
     if kind is Fraction and max(value.numerator.bit_length(), value.denominator.bit_length()) > 256:
         return "<Fraction of many digits>"
     return repr(value)

@@ -78,7 +78,7 @@ def evaluate_asserts(task: Task, code: str | bytes, context: Context) -> Evaluat
     plan = plan_of(task, context.trusted)
     if plan.conversion.problem:
         return Evaluation(tests=(), runs=())
-    caller = Caller(task, code, context)
+    caller = Caller(task, code, context, fresh=task.fresh)
     replies: dict[int, Reply] = {}
     cases = plan.conversion.cases
     for at in asking_order(task.task_id, len(cases)):
@@ -87,6 +87,7 @@ def evaluate_asserts(task: Task, code: str | bytes, context: Context) -> Evaluat
             break
     held = Held()
     if plan.dialogue is not None and all(reply.status != "missing" for reply in replies.values()):
+        caller.fresh = False  # a dialogue is one conversation
         held = hold(plan.dialogue, task, caller, context)
     caller.close()
     tests = [judge_case(case, replies.get(at), caller) for at, case in enumerate(cases)]

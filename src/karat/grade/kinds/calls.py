@@ -64,7 +64,7 @@ class Caller:
     def __init__(self, task: Task, code: str | bytes, context: Context, *, fresh: bool = False) -> None:
         self._program, self._limits, self._context = program_of(task, code, context), task.limits, context
         self._started = time.monotonic()
-        self._fresh = fresh
+        self.fresh = fresh
         self._session: Session | None = None
         self._runs: list[Run] = []
 
@@ -74,7 +74,7 @@ class Caller:
 
     def ask(self, call: Call) -> Reply:
         """The reply; `missing` says that no further call will be answered."""
-        if self._fresh:
+        if self.fresh:
             self.close()
         if self._session is None:
             limits = replace(self._limits, wall_s=max(0.001, self.left_s()))
