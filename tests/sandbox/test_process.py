@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from karat.errors import InputError
 from karat.sandbox.evidence import MAX_FRAMES, Evidence
 from karat.sandbox.inside import confine, folder, kernel, seccomp, supervisor, wire
+from karat.sandbox.places import SYS_ADMIN, may_take_other_users
 from karat.sandbox.plain import PlainSandbox
 from karat.sandbox.process import check_program
 from karat.sandbox.transport import Frames
@@ -165,6 +166,29 @@ def test_what_cannot_be_started_is_refused_before(program: Program, part: str) -
 def test_a_limit_that_limits_nothing_is_refused(name: str, value: object) -> None:
     with pytest.raises(InputError, match=rf"limits: {name} is .*; it must be a finite number above 0"):
         Limits(**{name: value})  # type: ignore[arg-type]
+
+
+# --------------------------------------------------------------------------------------------------------------- users
+@pytest.mark.parametrize(
+    ("uid_map", "capabilities", "expected"),
+    [
+        ("         0          0 4294967295\n", "000001ffffffffff", True),
+        ("         0          0 4294967295\n", "00000000a80425fb", True),  # root in a container of docker
+        ("         0          0 4294967295\n", "0000000000000000", False),  # not root, or without capabilities
+        ("         0       1000          1\n", "000001ffffffffff", False),  # root of a namespace of one user
+        ("         0       1000          1\n         1     100000      65536\n", "000001ffffffffff", False),
+        ("garbage", "000001ffffffffff", False),
+    ],
+)
+def test_other_users_are_taken_only_where_the_kernel_lets_us(
+    tmp_path: Path, uid_map: str, capabilities: str, expected: bool
+) -> None:
+    (tmp_path / "uid_map").write_text(uid_map)
+    (tmp_path / "status").write_text(f"Name:\tpython\nCapPrm:\t0\nCapEff:\t{capabilities}\nCapBnd:\t0\n")
+    assert may_take_other_users(process=str(tmp_path)) is expected
+    if capabilities == "00000000a80425fb":
+        assert not may_take_other_users(also=(SYS_ADMIN,), process=str(tmp_path))
+    assert not may_take_other_users(process=str(tmp_path / "none"))
 
 
 # ----------------------------------------------------------------------------------------------------------- interrupts

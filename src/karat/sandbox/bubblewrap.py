@@ -9,18 +9,23 @@ from __future__ import annotations
 import functools
 import json
 import os
-import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from karat.errors import ResourceError
 from karat.sandbox import policy, probes
 from karat.sandbox.inside.folder import parents
-from karat.sandbox.places import COMMANDS, CONFIGURATION, DEVICES, FIRST_UID, LIBRARIES
+from karat.sandbox.places import (
+    COMMANDS,
+    CONFIGURATION,
+    DEVICES,
+    LIBRARIES,
+    SYS_ADMIN,
+    another_user,
+    may_take_other_users,
+)
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
@@ -53,16 +58,11 @@ def _try(euid: int) -> str:
     program = shutil.which("bwrap")
     if program is None:
         return "bwrap is not installed (Debian, Ubuntu, Fedora: the package 'bubblewrap')"
-    if euid == 0 and os.stat(program).st_uid != 0:
-        return f"{program} does not belong to root"
-    command = [program, *isolation(as_root=euid == 0), "--ro-bind", "/", "/", interpreter(), "-I", "-S", "-c", ""]
     try:
-        tried = subprocess.run(command, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        run = BubblewrapSandbox().run(Program(source="def f(): return 42", watch=False), [Call("f")], limits=Limits())
+    except OSError as error:
         return f"{program} cannot be run: {error}"
-    if tried.returncode:
-        return f"{program}: {tried.stderr.decode('utf-8', 'replace').strip()[:300]}"
-    return ""
+    return "" if [reply.value for reply in run.replies] == [42] else f"a first program did not answer: {run.message}"
 
 
 def isolation(*, as_root: bool) -> list[str]:
@@ -123,11 +123,8 @@ class BubblewrapSandbox:
     name = "bubblewrap"
 
     def __init__(self, packages: Sequence[str] = ()) -> None:
-        """Raises: ResourceError: bubblewrap does not work here."""
-        if reason := available():
-            raise ResourceError(f"bubblewrap does not work here: {reason}.")
         self.packages = tuple(packages)
-        self.as_root = os.geteuid() == 0
+        self.as_root = may_take_other_users(also=(SYS_ADMIN,))
 
     def walls(self) -> tuple[Wall, ...]:
         """Each wall; those that a program can try are tried, once."""
@@ -145,7 +142,7 @@ class BubblewrapSandbox:
             "fds": pipes.theirs,
             "packages": self.packages,
             "alone": True,
-            "uid": FIRST_UID + secrets.randbits(24) if self.as_root else 0,
+            "uid": another_user() if self.as_root else 0,
             "mounted": program.read_only if fixed else (),
         }
         command = [shutil.which("bwrap") or "bwrap", *isolation(as_root=self.as_root)]

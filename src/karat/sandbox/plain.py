@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from karat.sandbox import policy, probes
 from karat.sandbox.inside import landlock
-from karat.sandbox.places import COMMANDS, CONFIGURATION, FIRST_UID, LIBRARIES
+from karat.sandbox.places import COMMANDS, CONFIGURATION, LIBRARIES, another_user, may_take_other_users
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
@@ -44,11 +43,11 @@ def available() -> str:
 
 
 def own_user(program: Program, folder: str) -> int:
-    """A user id for one run, where we are root and a process of another user can reach what it needs; else 0."""
+    """A user id for one run, where we may take one and a process of another user can reach what it needs; else 0."""
     needed = [folder] if program.kind == "command" else [folder, interpreter(), sys.base_prefix]
-    if os.geteuid() != 0 or not all(open_to_all(place) for place in needed):
+    if not may_take_other_users() or not all(open_to_all(place) for place in needed):
         return 0
-    return FIRST_UID + secrets.randbits(24)
+    return another_user()
 
 
 def open_to_all(place: str) -> bool:
@@ -59,12 +58,10 @@ def open_to_all(place: str) -> bool:
 @functools.cache
 def _tried(euid: int) -> dict[str, str]:
     through = dict(probes.what_got_through(PlainSandbox()))
-    if sys.platform == "linux" and landlock.abi() < SCOPES_SIGNALS:  # the probe is a module: those cannot signal at all
+    signals_stay = landlock.abi() >= SCOPES_SIGNALS or may_take_other_users() if sys.platform == "linux" else False
+    if not signals_stay:  # the probe is a module: those cannot signal at all
         for name in (policy.OTHER_PROCESSES, policy.SURVIVORS):
             through.setdefault(name, "programs of the kind `command` may signal the processes of their user")
-    if euid != 0:
-        marks = "programs of the kind `command` may change modes, times and attributes of the user's own files"
-        through.setdefault(policy.HOST_FILES, marks)
     return through
 
 
@@ -83,7 +80,12 @@ class PlainSandbox:
             policy.PRIVATE_FILES: "the working folder is a folder of the host, with no limit in all",
             policy.KERNEL_RECORD: "nothing reports refused system calls",
         }
-        return tuple(policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH)
+        known = [policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH]
+        no_user = "" if may_take_other_users() else "we may not give a run a user of its own"
+        return (
+            *known,
+            Wall("host file modes", not no_user, "a command changes modes of the user's own files", no_user),
+        )
 
     def open(self, program: Program, *, limits: Limits) -> ProcessSession:
         check_program(program)
