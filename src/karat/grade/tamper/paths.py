@@ -25,7 +25,7 @@ _PROBE = re.compile(
 _OWN = re.compile(r"(^|/)karat/|(^|/)(sandbox/inside|inside)/(audit|case|child|seal|wire|zygote)\.py")
 
 _TESTS = re.compile(
-    r"(^|/)(tests?|__tests__|specs?)/.+|(^|/)(test_[^/]*|[^/]*_tests?)\.(py|js|ts|go|rs|java|rb|cpp|c)$|(^|/)tests?\.py$"
+    r"(^|/)(tests?|__tests__|specs?)/.+|(^|/)(test_[^/]*|(?!run_)[^/]*_tests?)\.(py|js|ts|go|rs|java|rb|cpp|c)$|(^|/)tests?\.py$"
 )
 _TEST_DATA = re.compile(
     r"(^|/)([a-z0-9_\-]*(test_?cases?|hidden|expected|fixtures?|snapshots?)[a-z0-9_\-]*"
