@@ -315,6 +315,12 @@ class Remote:
     def __bool__(self) -> bool:
         return True
 
+    def __str__(self) -> str:
+        return str(self._ask("__str__"))
+
+    def __repr__(self) -> str:
+        return str(self._ask("__repr__"))
+
 
 class RemoteEncoder(wire.Encoder):
     """Encodes remote objects as their handles, also inside containers."""
