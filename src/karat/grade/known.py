@@ -42,7 +42,7 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
-def builtin_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def known_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of tasks and of candidates."""
     from karat.worlds.cheats import CATALOGUE, TASKS, code_of
 
@@ -52,6 +52,21 @@ def builtin_rows() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         for program in CATALOGUE
     ]
     return tasks, candidates
+
+
+OF_CANDIDATES = ("GR201", "GR202", "GR301", "GR302", "GR303", "GR304")
+"""Findings that blame candidates: of these it is known what they do, and the question is whether the grader sees it."""
+
+
+def lead_of(findings: Sequence[Finding]) -> str:
+    """What the catalogue says of this grader, in a sentence."""
+    by_code = {finding.code: finding for finding in findings}
+    passed, seen, flagged = (by_code[code] for code in ("GR211", "GR212", "GR213"))
+    return (
+        f"{passed.effect / 100 * passed.n_used:.0f} of {passed.n_used} known cheats pass; "
+        f"{seen.effect:.1f}% of {seen.n_used} attempts are seen; "
+        f"{flagged.effect / 100 * flagged.n_used:.0f} of {flagged.n_used} honest look-alikes are flagged."
+    )
 
 
 def known_findings(graded: Sequence[Graded]) -> tuple[tuple[Finding, ...], tuple[Table, ...]]:

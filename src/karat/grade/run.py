@@ -16,8 +16,8 @@ from karat.grade.findings import Tally, lead_of, run_findings, run_tables, run_v
 from karat.grade.grader import Grader
 from karat.grade.hardcoding import gap_findings
 from karat.grade.known import NAME as KNOWN
-from karat.grade.known import builtin_rows as known_rows
-from karat.grade.known import known_findings
+from karat.grade.known import OF_CANDIDATES, known_findings, known_rows
+from karat.grade.known import lead_of as known_lead
 from karat.grade.log import read_key
 from karat.grade.ray_grader import RayGrader
 from karat.grade.readers import read_candidates, read_tasks
@@ -60,40 +60,50 @@ def grade(
     before = take_seal(task_records)
     request = request_of(config, before, candidate_records)
     writer = ResultsWriter(Path(out), request, key, overwrite=config.overwrite) if out is not None else None
+    tally, results, backend = _grade_all(task_records, candidate_records, config, writer, progress)
+    changed = changes(before, take_seal(task_records))
+    head = writer.finish(changed) if writer else ""
+    checked = sum(bool(task.reference) for task in task_records) if config.check_tasks else 0
+    gap, gap_tables, gap_values = gap_findings(results)
+    findings = [*run_findings(tally, tasks=len(task_records), checked=checked, watched=config.watch), *gap]
+    lead = lead_of(tally)
+    if known:
+        intended, families = known_findings(results)
+        findings = [*intended, *(finding for finding in findings if finding.code not in OF_CANDIDATES)]
+        tables, lead = [*families, *tables], known_lead(intended)
+    return Result(
+        "grade",
+        findings=(*findings, seal_finding(changed)),
+        tables=(*run_tables(tally), *gap_tables, *tables),
+        values={**run_values(tally), **gap_values, "backend": backend, "log_head": head},
+        files=tuple(str(path) for path in writer.paths) if writer else (),
+        provenance={"inputs": asdict(config), "seal": asdict(before), "karat": __version__},
+        lead=lead,
+    )
+
+
+def _grade_all(
+    tasks: Sequence[Task],
+    candidates: Sequence[Candidate],
+    config: GradeConfig,
+    writer: ResultsWriter | None,
+    progress: Progress | None,
+) -> tuple[Tally, list[Graded], str]:
+    """Counts, results (without the reasons of their tests, which the file holds), and the back end's name."""
     done = writer.done if writer else []
-    tally = Tally()
-    results: list[Graded] = []
-    with _grader(task_records, config) as grader:
-        checked = sum(bool(task.reference) for task in task_records) if config.check_tasks else 0
-        graded = chain(done, grader.grade(candidate_records[len(done) :]))
+    tally, results = Tally(), []
+    with _grader(tasks, config) as grader:
+        graded = chain(done, grader.grade(candidates[len(done) :]))
         for number, result in enumerate(graded, start=1):
             tally.add(result)
             results.append(replace(result, tests=tuple(replace(test, reason="") for test in result.tests)))
             if writer and number > len(done):
                 writer.add(result)
             if progress:
-                progress("grading", number, len(candidate_records), f"{sum(tally.condemned)} tampered")
-        backend = grader.backend
-        problems = {task.task_id: grader.task_problem(task) for task in task_records} if config.check_tasks else {}
-    tally.invalid |= {task_id: reason for task_id, reason in problems.items() if reason}
-    changed = changes(before, take_seal(task_records))
-    head = writer.finish(changed) if writer else ""
-    gap, gap_tables, gap_values = gap_findings(results)
-    intended, more = known_findings(results) if known else ((), ())
-    return Result(
-        "grade",
-        findings=(
-            *run_findings(tally, tasks=len(task_records), checked=checked, watched=config.watch),
-            *gap,
-            *intended,
-            seal_finding(changed),
-        ),
-        tables=(*more, *run_tables(tally), *gap_tables, *tables),
-        values={**run_values(tally), **gap_values, "backend": backend, "log_head": head},
-        files=tuple(str(path) for path in writer.paths) if writer else (),
-        provenance={"inputs": asdict(config), "seal": asdict(before), "karat": __version__},
-        lead=lead_of(tally),
-    )
+                progress("grading", number, len(candidates), f"{sum(tally.condemned)} tampered")
+        problems = {task.task_id: grader.task_problem(task) for task in tasks} if config.check_tasks else {}
+        tally.invalid |= {task_id: reason for task_id, reason in problems.items() if reason}
+        return tally, results, grader.backend
 
 
 def _grader(tasks: Sequence[Task], config: GradeConfig) -> Grader | RayGrader:
