@@ -153,9 +153,10 @@ def test_a_refused_call_is_certain_and_its_purpose_may_not_be() -> None:
 def test_a_clock_that_disagrees() -> None:
     run = Run(ended="done", replies=(Reply(status="value", wall_s=2.0),), wall_s=2.2, inside_wall_s=2.1)
     assert list(signs_of_clock(run)) == []
-    for inside in (0.001, -5.0, 900.0):
-        assert [sign.technique for sign in signs_of_clock(replace(run, inside_wall_s=inside))] == ["patch_clock"]
-    quick = Run(ended="done", replies=(Reply(status="value", wall_s=0.2),), wall_s=0.3, inside_wall_s=0.05)
+    for inside, confidence in ((0.001, "moderate"), (-5.0, "strong"), (900.0, "strong")):
+        (sign,) = signs_of_clock(replace(run, inside_wall_s=inside))
+        assert (sign.technique, sign.confidence) == ("patch_clock", confidence)
+    quick = Run(ended="done", replies=(Reply(status="value", wall_s=0.4),), wall_s=0.5, inside_wall_s=0.002)
     assert list(signs_of_clock(quick)) == []  # a busy machine explains as much
     assert list(signs_of_clock(Run(ended="wall"))) == []
 
