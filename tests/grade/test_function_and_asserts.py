@@ -178,7 +178,10 @@ def test_a_change_in_place_is_seen_by_the_dialogue(context: Context) -> None:
 
 
 def test_objects_of_the_candidate_stay_there_and_are_passed_on(context: Context) -> None:
-    task = asserts("p = P(1, 2)\nassert p.b == 2\nassert f([p, P(3, 4)]) == 4\nassert list(g(3)) == [0, 1, 2]\nassert str(p) == '1/2'")
+    task = asserts(
+        "p = P(1, 2)\nassert p.b == 2\nassert f([p, P(3, 4)]) == 4\nassert list(g(3)) == [0, 1, 2]\n"
+        "assert str(p) == '1/2'"
+    )
     source = (
         "class P:\n    def __init__(self, a, b): self.a, self.b = a, b\n"
         "    def __str__(self): return f'{self.a}/{self.b}'\n"
