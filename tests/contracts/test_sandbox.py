@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,14 @@ def test_command_runs_with_its_files(sandbox: Sandbox) -> None:
     )
     result = sandbox.run(program, limits=Limits(wall_s=5.0, processes=4))
     assert (result.ended, result.exit_code, result.stdout) == ("done", 7, b"hello\nthere\n")
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_command_compiles_and_runs_what_it_made(sandbox: Sandbox) -> None:
+    files = {"a.c": b'#include <stdio.h>\nint main(void) { puts("compiled"); return 3; }'}
+    argv = ("/bin/sh", "-c", "gcc a.c -o a && ./a; echo $?")
+    result = sandbox.run(Program(kind="command", argv=argv, files=files), limits=Limits(wall_s=20.0, processes=16))
+    assert result.stdout == b"compiled\n3\n", result
 
 
 def test_command_that_is_not_there_is_no_success(sandbox: Sandbox) -> None:
@@ -199,6 +208,7 @@ def test_a_program_that_asks_is_answered_from_outside(sandbox: Sandbox) -> None:
         ("def f(:", "load", "SyntaxError"),
         ("x = 1\nraise ValueError('no')", "load", "ValueError: no (line 2)"),
         ("import sys\nsys.exit(0)", "load", "SystemExit"),
+        ("held = [bytearray(1 << 30) for _ in range(100)]", "memory", "MemoryError"),
         ("import os\nos._exit(0)", "exit", "status 0"),
         ("import ctypes\nctypes.string_at(0)", "signal", "SIGSEGV"),
         ("def f():\n    raise SystemExit(0)", "done", ""),

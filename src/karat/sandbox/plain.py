@@ -123,7 +123,7 @@ class PlainSandbox:
         """What Landlock leaves open: the interpreter and what it needs, and for commands the system's programs."""
         files = ["/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", *CONFIGURATION]
         interpreters = [sys.base_prefix, interpreter(), str(PACKAGE / "sandbox" / "inside"), *self.packages]
-        run = [*LIBRARIES, *(COMMANDS if program.kind == "command" else ())]
+        run = [*LIBRARIES, *((*COMMANDS, folder) if program.kind == "command" else ())]
         return {
             "read": [path for path in (*files, *interpreters) if os.path.exists(path)],
             "write": [folder, "/dev/null"],
