@@ -48,13 +48,13 @@ class RayGrader:
             import ray
         except ModuleNotFoundError:
             raise MissingDependencyError("ray", "ray") from None
-        self._ray = ray
+        self._ray: Any = ray
         self._owned = not ray.is_initialized()
         if self._owned:
             ray.init(address=address or None, include_dashboard=False, log_to_driver=False)
         self.config = config or GradeConfig()
         self.tasks = {task.task_id: task for task in tasks}
-        count = self.config.workers or int(ray.cluster_resources().get("CPU", 1))
+        count = self.config.workers or int(self._ray.cluster_resources().get("CPU", 1))
         one = replace(self.config, workers=1)
         actor: Any = ray.remote(num_cpus=1)(_Actor)
         shared = ray.put(list(tasks))
