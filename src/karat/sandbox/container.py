@@ -115,7 +115,9 @@ class ContainerSandbox:
 
         mux = Mux(end_by_force)
         mux.start([self.engine, *run_command(program, limits, name=name, packages=self.packages)])
-        return ProcessSession(program, limits, Place(transport=mux, clean=lambda: None, backend=self.name))
+        return ProcessSession(
+            program, limits, Place(transport=mux, clean=lambda: None, backend=self.name, temporary=WORK)
+        )
 
     def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
         return run_calls(self.open(program, limits=limits), calls)

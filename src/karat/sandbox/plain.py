@@ -116,6 +116,7 @@ class PlainSandbox:
             transport=pipes,
             clean=lambda: shutil.rmtree(folder, ignore_errors=True),
             backend=self.name,
+            temporary=folder,
         )
         return ProcessSession(program, limits, place)
 

@@ -63,6 +63,8 @@ class Place:
     transport: Transport
     clean: Callable[[], None]
     backend: str
+    temporary: str = ""
+    """Folder for temporary files, where it is not /tmp."""
 
 
 def settings_of(program: Program, limits: Limits, *, folder: str) -> dict[str, Any]:
@@ -136,7 +138,8 @@ class ProcessSession:
     def _begin(self) -> None:
         program = self.program
         files = {path: base64.b64encode(content).decode("ascii") for path, content in program.files.items()}
-        environment = ENVIRONMENT | dict(program.environment)
+        temporary = {"TMPDIR": self.place.temporary} if self.place.temporary else {}
+        environment = ENVIRONMENT | temporary | dict(program.environment)
         job = {"files": files, "read_only": list(program.read_only), "environment": environment}
         self._send("control", job)
         self.transport.send("stdin", program.stdin)
