@@ -99,7 +99,8 @@ def evaluate_asserts(task: Task, code: str | bytes, context: Context) -> Evaluat
         tests += held.tests(plan.dialogue, caller)
     if not tests and not held.problem:
         tests.append(TestResult(test_id="all", verdict="fail", reason="no assertion was reached with these answers"))
-    first_hidden = task.extra.get("hidden_from_line", 1 << 31)
+    first_hidden = task.extra.get("hidden_from_line")
+    first_hidden = first_hidden if type(first_hidden) is int else 1 << 31
     tests = [replace(test, hidden=_place(test) >= first_hidden) for test in sorted(tests, key=_place)]
     return Evaluation(tests=tuple(tests), runs=runs, problem=held.problem)
 

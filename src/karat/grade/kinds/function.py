@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from karat.grade.compare import agree, distinct
 from karat.grade.kinds.calls import NOT_REACHED, Caller, judge_reply, no_value
 from karat.grade.kinds.context import Context
 from karat.grade.relations import broken
@@ -16,6 +17,7 @@ from karat.grade.types import Evaluation, Task, Test, TestResult
 from karat.sandbox.inside.wire import NotPlainError
 from karat.sandbox.types import Call, Reply
 
+ITEMS = (list, tuple, set, frozenset)
 KEPT_OUTPUTS = 1024
 _OUTPUTS: OrderedDict[tuple[str, str], tuple[tuple[Test, ...], str]] = OrderedDict()
 _LOCK = threading.Lock()
@@ -75,7 +77,10 @@ def _reason(task: Task, test: Test, reply: Reply) -> str:
     if reply.status != "value":
         return no_value(reply)
     if how == "set":
-        return broken("equal", set(test.output), reply.value, views=(("set", None),), settings={})
+        if type(test.output) not in ITEMS or type(reply.value) not in ITEMS:
+            return judge_reply(test, reply, test.comparison or task.comparison)
+        free = replace(test.comparison or task.comparison, order="free", sequences="alike")
+        return agree(distinct(test.output), distinct(reply.value), free)
     return broken("true" if test.output else "false", None, reply.value, views=(), settings={})
 
 
