@@ -60,6 +60,19 @@ def call(name: str, *args: Any) -> int:
     return result
 
 
+def prepared(name: str, *args: Any) -> tuple[int, ...]:
+    """A system call laid out for `repeat`. Bytes among the arguments must be kept alive by the caller."""
+    words = [address(arg) for arg in args]
+    return (NUMBER[name], *words, *[0] * (6 - len(words)))
+
+
+def repeat(words: tuple[int, ...]) -> None:
+    """A prepared call: in a forked process it touches a third of the pages that `call` does. Raises: OSError."""
+    if _syscall(*words) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), f"call {words[0]}")
+
+
 def address(arg: Any) -> int:
     if isinstance(arg, bytes):
         return ctypes.cast(ctypes.c_char_p(arg), ctypes.c_void_p).value or 0

@@ -125,9 +125,10 @@ class Filter:
     def __init__(self, code: bytes) -> None:
         self.code = code
         self.program = struct.pack("<HxxxxxxQ", len(code) // 8, kernel.address(code))
+        self.words = kernel.prepared("seccomp", SET_MODE_FILTER, 0, self.program)
 
     def install(self) -> None:
-        kernel.call("seccomp", SET_MODE_FILTER, 0, self.program)
+        kernel.repeat(self.words)
 
     def install_with_listener(self) -> int:
         """The descriptor on which the kernel asks about reported calls."""

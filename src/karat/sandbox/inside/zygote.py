@@ -238,6 +238,7 @@ class Server:
             with contextlib.suppress(ImportError):  # not in this interpreter
                 __import__(name)
         os.register_at_fork = register
+        self.no_capabilities = kernel.prepared("capset", kernel.CAPABILITY_HEADER, kernel.NO_CAPABILITIES)
         self.own = seccomp.Filter(seccomp.own_filter())
         self.cloner = kernel.Cloner()
         self.code = seccomp.Filter(seccomp.filter_for(config["command"]))
@@ -338,7 +339,7 @@ class Server:
         os.dup2(channel, child.REQUESTS)
         os.dup2(channel, child.REPLIES)
         os.dup2(evidence, child.EVIDENCE)
-        kernel.close_from(RESERVED)
+        os.closerange(RESERVED, OPEN_FILES)
         os.chdir(WORK)
         for number, value in (
             (resource.RLIMIT_AS, memory),
@@ -347,7 +348,7 @@ class Server:
             (resource.RLIMIT_NPROC, processes),
         ):
             resource.setrlimit(number, (value, value))
-        kernel.clear_capabilities()
+        kernel.repeat(self.no_capabilities)
         self.own.install()
         gc.enable()
         job = wire.load(wire.read_frame(child.REQUESTS))
