@@ -389,8 +389,8 @@ STALL_S = 1.0
 
 
 def signs_of_clock(run: Run) -> Iterator[Sign]:
-    """The program's clock against ours. It cannot run backwards or longer than the run; that it is much behind the calls
-    that we timed may also be because we were held up, so this alone condemns nobody.
+    """The program's clock against ours. It cannot run backwards or longer than the run; that it is much behind the
+    calls that we timed may also be because we were held up, so this alone condemns nobody.
     """
     inside = run.inside_wall_s
     called = math.fsum(reply.wall_s for reply in run.replies if math.isfinite(reply.wall_s))
