@@ -18,7 +18,7 @@ from typing import Any
 
 from karat.grade.types import Comparison
 
-MATCHED_ITEMS = 200
+MATCHED_ITEMS = 64
 """Up to so many items, free order under a tolerance is decided by a matching; beyond, by pairing sorted items, which
 is exact for numbers and may miss a pairing of composite items that nearly tie."""
 TEXT = 60
