@@ -169,6 +169,14 @@ def connect_unix(t):
 def connect_abstract(t):
     socket.socket(socket.AF_UNIX).connect("\0" + t["abstract"])
     return "it connected"
+def send_to_a_unix_socket(t):
+    ours, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.sendto(b"x", t["datagrams"])
+    return "it sent a datagram"
+def send_to_an_abstract_socket(t):
+    ours, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ours.sendto(b"x", "\0" + t["abstract"] + "-datagrams")
+    return "it sent a datagram"
 def listen_tcp(t):
     server = socket.create_server(("0.0.0.0", 0))
     return f"it listens on {server.getsockname()}"

@@ -61,6 +61,13 @@ class Host:
         self.names[1].bind("\0" + self.abstract)
         for server in self.names:
             server.listen()
+        for name in (str(self.folder / "datagrams"), f"\0{self.abstract}-datagrams"):
+            self.names.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            self.names[-1].bind(name)
+            self.names[-1].setblocking(False)
+        os.chmod(self.folder, 0o755)
+        for name in ("socket", "datagrams"):
+            os.chmod(self.folder / name, 0o777)
         self.memory = ctypes.create_string_buffer(self.token.encode())
         return self
 
@@ -82,6 +89,7 @@ class Host:
             "port": self.tcp.getsockname()[1],
             "udp": self.udp.getsockname()[1],
             "unix": str(self.folder / "socket"),
+            "datagrams": str(self.folder / "datagrams"),
             "abstract": self.abstract,
             "memory_mb": ROOM.memory_mb,
         }
@@ -89,7 +97,7 @@ class Host:
     def check(self) -> None:
         """Everything is as it was."""
         assert self.secret.read_text() == self.token
-        assert sorted(os.listdir(self.folder)) == ["secret.txt", "socket"]
+        assert sorted(os.listdir(self.folder)) == ["datagrams", "secret.txt", "socket"]
         assert self.victim.poll() is None
         process = psutil.Process(self.victim.pid)
         assert process.status() in (psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
@@ -170,8 +178,9 @@ def test_nothing_came_over_the_network(attacked: Attacked, host: Host) -> None:
     host.tcp.settimeout(0.0)
     with pytest.raises(BlockingIOError):
         host.tcp.accept()
-    with pytest.raises(BlockingIOError):
-        host.udp.recv(10)
+    for end in (host.udp, *host.names[2:]):
+        with pytest.raises(BlockingIOError):
+            end.recv(10)
 
 
 # -------------------------------------------------------------------------------------------------------------- bombs
@@ -304,6 +313,35 @@ def test_a_command_reaches_nothing_of_the_host(attacked: Attacked, host: Host) -
     host.check()
 
 
+PYTHON = "/usr/bin/python3"
+SPEAK = """
+import socket, sys
+stream, datagrams, abstract = sys.argv[1:]
+for kind, name in (1, stream), (2, datagrams), (1, "\\0" + abstract), (2, "\\0" + abstract + "-datagrams"):
+    for make in (lambda: socket.socket(1, kind), lambda: socket.socketpair(1, kind)[0]):
+        try: make().sendto(b"x", name)
+        except OSError: pass
+        try: make().connect(name)
+        except OSError: pass
+print("done")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists(PYTHON), reason=f"there is no {PYTHON}")
+def test_a_command_speaks_to_no_socket_of_the_host(attacked: Attacked, host: Host) -> None:
+    target = host.target()
+    argv = (PYTHON, "-I", "-S", "-c", SPEAK, target["unix"], target["datagrams"], target["abstract"])
+    run = attacked.sandbox.run(Program(kind="command", argv=argv), limits=Limits(wall_s=5.0, processes=8))
+    assert run.stdout == b"done\n", run
+    for server in host.names[:2]:
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    for end in host.names[2:]:
+        with pytest.raises(BlockingIOError):
+            end.recv(10)
+
+
 def test_read_only_files_stay_as_they_are(attacked: Attacked) -> None:
     source = """
 import os, shutil
@@ -377,13 +415,27 @@ def test_a_supervisor_that_is_killed_is_no_success(attacked: Attacked) -> None:
     honest(attacked.sandbox)
 
 
-def test_this_suite_sees_a_wall_that_does_not_stand(tmp_path: Path) -> None:
-    """The attempts, run without any wall by this interpreter, get what they are after."""
-    with Host(tmp_path) as host:
-        target = host.target()
-        source = (
-            f"{hostile.ATTEMPTS}\nprint(attempt({target!r}, {['read_secret_file', 'connect_tcp', 'fork', 'spawn']!r}))"
-        )
+HARMLESS = (
+    *(
+        "read_secret_file",
+        "list_secret_folder",
+        "hard_link_to_the_secret",
+        "open_memory_of_the_grader",
+        "fork",
+        "spawn",
+    ),
+    *("read_command_line_of_the_grader", "walk_other_processes", "signal_the_grader", "limits_of_the_victim"),
+    *("limit_the_victim", "schedule_the_victim", "bind_the_victim_to_a_core", "memory_beside_the_limit"),
+    *("connect_tcp", "send_udp", "connect_unix", "connect_abstract", "send_to_a_unix_socket"),
+    *("send_to_an_abstract_socket", "listen_tcp", "ask_netlink", "environment_of_the_grader"),
+)
+
+
+def test_the_attempts_get_what_they_are_after_where_there_is_no_wall(tmp_path: Path) -> None:
+    """Run by this interpreter, as the grader's user: what fails here would prove nothing above."""
+    (tmp_path / "host").mkdir()
+    with Host(tmp_path / "host") as host:
+        source = f"{hostile.ATTEMPTS}\nprint(attempt({host.target()!r}, {HARMLESS!r}))"
         done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True, cwd=tmp_path)
     got = eval(done.stdout)
-    assert all(got.values()), got
+    assert [name for name, what in got.items() if not what] == []

@@ -1,7 +1,8 @@
 """A further filter, for a program that shares the user and the pid namespace of its grader.
 
-Landlock decides about opening and making files, not about their modes, owners, times and attributes; and some calls act
-on any process of the same user. Here the first pretend to have done something, and the second take no other process.
+Landlock decides about opening and making files, not about their modes, owners, times and attributes, nor about sockets
+that have a path; and some calls act on any process of the same user. Here the first pretend to have done something, the
+second are refused, and the last take no other process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import errno
 import os
 
 from karat.sandbox.inside import kernel, seccomp
-from karat.sandbox.inside.seccomp import ALLOW, ARG0, ARG1, EQUAL, ERRNO, LOAD, NR, Step, answer, packed, step
+from karat.sandbox.inside.seccomp import ALLOW, AND, ARG0, ARG1, EQUAL, ERRNO, LOAD, NR, Step, answer, packed, step
 
 MARKS = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
@@ -20,6 +21,9 @@ MARKS = (
 )
 """Change what a file is marked with, by anyone who owns it. Answered with success and not done: honest programs copy
 modes and times along with files, and would otherwise fail."""
+
+SOCKET_TYPES, SOCK_DGRAM = 0xF, 2
+"""Landlock does not decide about sockets that have a path: no socket is made, and no pair that takes an address."""
 
 BY_FIRST = (
     *("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"),
@@ -41,6 +45,11 @@ def confining_filter(*, marks: bool) -> bytes:
     for name in MARKS if marks else ():
         if name in kernel.NUMBER:
             steps += [step(EQUAL, kernel.NUMBER[name], 0, 1), answer(ERRNO)]
+    refusal = answer(ERRNO | errno.EPERM)
+    for name in ("socket", "connect", "bind"):
+        steps += [step(EQUAL, kernel.NUMBER[name], 0, 1), refusal]
+    pair = [step(LOAD, ARG1), step(AND, SOCKET_TYPES), step(EQUAL, SOCK_DGRAM, 0, 1), refusal, answer(ALLOW)]
+    steps += [step(EQUAL, kernel.NUMBER["socketpair"], 0, len(pair)), *pair]
     for names, argument in ((BY_FIRST, ARG0), (BY_SECOND, ARG1)):
         for name in names:
             if name in kernel.NUMBER:
@@ -48,7 +57,7 @@ def confining_filter(*, marks: bool) -> bytes:
                     step(LOAD, argument),
                     step(EQUAL, 0, 2, 0),
                     step(EQUAL, os.getpid(), 1, 0),
-                    answer(ERRNO | errno.EPERM),
+                    refusal,
                     answer(ALLOW),
                 ]
                 steps += [step(EQUAL, kernel.NUMBER[name], 0, len(own)), *own]
