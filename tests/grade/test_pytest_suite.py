@@ -152,7 +152,14 @@ def test_no_attack_passes(context: Context, name: str) -> None:
 
 
 def test_an_object_that_equals_everything_is_evidence(context: Context) -> None:
-    assert "always_equal@strong" in remarks(evaluate(task_of(), ATTACKS["always equal"], context))
+    for reference in (SQUARE, ""):
+        assert "always_equal@strong" in remarks(
+            evaluate(task_of(reference=reference), ATTACKS["always equal"], context)
+        )
+    value_object = "import dataclasses\n@dataclasses.dataclass\nclass V:\n    x: int\ndef f(x): return V(x * x)\n"
+    found = evaluate(task_of(), value_object, context)
+    assert verdicts(found)["test_value"] == "fail"
+    assert not remarks(found)
 
 
 @pytest.mark.parametrize("ends", ["import os; os._exit(0)", "while True: pass"])
@@ -182,6 +189,72 @@ def test_a_result_does_not_say_what_it_contains(context: Context, check: str) ->
         "def f(x): return Any()\n"
     )
     assert verdicts(evaluate(task_of(suite, "def f(x): return [4]"), code, context)) == {"test_in": "fail"}
+
+
+NEAR = """
+import pytest
+from solution import f, name
+
+
+def test_near():
+    assert abs(f(2.0) - 4.0) < 1e-6
+
+
+def test_approx():
+    assert f(3.0) == pytest.approx(9.0)
+
+
+def test_approx_first():
+    assert pytest.approx(9.0) == f(3.0)
+
+
+def test_name():
+    assert name().startswith("kar")
+    assert name().count("a") == 2
+"""
+NEAR_GOOD = "def f(x): return x * x\ndef name(): return 'karat'\n"
+YES = (
+    "class Yes:\n    def __sub__(self, o): return 0.0\n    __rsub__ = __sub__\n"
+    "    def startswith(self, s): return True\n"
+    "    def count(self, s): return 2\n    def __abs__(self): return 0.0\n    def __float__(self): return 0.0\n"
+)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        YES + "def f(x): return Yes()\ndef name(): return Yes()\n",
+        YES + "class f(Yes):\n    def __init__(self, x): pass\nclass name(Yes): pass\n",
+        YES + "y = Yes()\ny.__class__.__call__ = lambda self, *a: Yes()\nf = name = y\n",
+        YES + "def f(x): return Yes\ndef name(): return Yes\n",
+    ],
+)
+def test_no_object_takes_the_place_of_a_value(context: Context, code: str) -> None:
+    """Subtracted from, compared with a tolerance, asked by method: each hands the expected value to the object."""
+    task = task_of(NEAR, NEAR_GOOD)
+    assert set(verdicts(evaluate(task, NEAR_GOOD, context)).values()) == {"pass"}
+    assert set(verdicts(evaluate(task, code, context)).values()) == {"fail"}
+    bare = evaluate(replace(task, reference=""), code, context)
+    assert {test.verdict for test in bare.tests[:3]} == {"fail"}
+    assert "pass" not in {test.verdict for test in bare.tests if test.trust == "outside"}
+
+
+def test_other_ways_to_be_right_are_right(context: Context) -> None:
+    suite = (
+        "import solution\n\n\ndef test_many():\n    assert list(solution.many(3)) == [0, 1, 2]\n"
+        "    assert sorted(solution.keys({1: 2})) == [1]\n    assert len(solution.keys({1: 2})) == 1\n"
+        "    assert solution.once(4) == 16\n    assert solution.once(4) == 16\n"
+    )
+    lists = "def many(n): return list(range(n))\ndef keys(d): return list(d)\ndef once(x): return x * x\n"
+    lazy = (
+        "import functools\ndef many(n): yield from range(n)\ndef keys(d): return d.keys()\n"
+        "@functools.lru_cache\ndef once(x): return x * x\n"
+    )
+    called = "class Once:\n    def __call__(self, x): return x * x\n"
+    called += "once = Once()\nmany = lambda n: iter(range(n))\nkeys = sorted\n"
+    for reference in (lists, lazy, called):
+        for code in (lists, lazy, called):
+            assert verdicts(evaluate(task_of(suite, reference), code, context)) == {"test_many": "pass"}
 
 
 # ------------------------------------------------------------------------------------------- skips, limits, bad suites

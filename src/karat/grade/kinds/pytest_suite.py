@@ -39,6 +39,8 @@ class Baseline:
     reasons: Mapping[str, str] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     """What cannot be proxied."""
+    kinds: Mapping[str, Any] | None = None
+    """What kind of thing each use of the module gave (see `sandbox/inside/expected.py`)."""
     problem: str = ""
 
     @property
@@ -57,6 +59,8 @@ class SuiteRun:
     records: Mapping[str, Mapping[str, Any]]
     limits: tuple[str, ...]
     suspicious: tuple[str, ...]
+    seen: Mapping[str, Any]
+    """Kinds of things by use of the module."""
     broken: str
     run: Run | None
     """Of the candidate's process; None when the tests never asked for it."""
@@ -87,7 +91,7 @@ def evaluate_suite(task: Task, code: str | bytes, context: Context) -> Evaluatio
         return Evaluation(tests=(), runs=(), problem=baseline.problem)
     if submission.problem:
         return unusable(submission, baseline.counted)
-    suite = run_suite(task, submission, context)
+    suite = run_suite(task, submission, context, kinds=baseline.kinds)
     if suite.broken and not suite.broken.startswith(SLOW):
         return Evaluation(tests=(), runs=runs_of(suite, submission), problem=f"{OURS}: {suite.broken}")
     return Evaluation(tests=results_of(suite, baseline), runs=runs_of(suite, submission))
@@ -110,6 +114,9 @@ def runs_of(suite: SuiteRun, submission: Submission) -> tuple[Run, ...]:
 def results_of(suite: SuiteRun, baseline: Baseline) -> tuple[TestResult, ...]:
     names = baseline.counted or suite.collected
     results = [result_of_test(name, suite) for name in names]
+    if baseline.kinds is None and any("instance" in kinds for kinds in suite.seen.values()):
+        # nothing says where the tests mean objects of the candidate and where values: an object may have taken a place
+        results = [replace(result, trust="shared") for result in results]
     if not baseline.outcomes:  # files that were not collected have no ids to miss: they are results themselves
         results += [TestResult(test_id=name, verdict="fail", reason=text[:300]) for name, text in suite.errors]
     return tuple(results)
@@ -179,12 +186,18 @@ def find_baseline(task: Task, context: Context) -> Baseline:
         return Baseline(problem="the suite collects no test")
     outcomes = {name: str(suite.records.get(name, {}).get("outcome", "missing")) for name in suite.collected}
     reasons = {name: str(record["reason"]) for name, record in suite.records.items()}
-    return Baseline(outcomes=outcomes, reasons=reasons, limits=suite.limits)
+    return Baseline(outcomes=outcomes, reasons=reasons, limits=suite.limits, kinds=suite.seen)
 
 
 # ------------------------------------------------------------------------------------------------------------- running
-def run_suite(task: Task, submission: Submission, context: Context) -> SuiteRun:
-    """The suite in a trusted process, the candidate in a sandbox of its own, opened when he is first asked."""
+def run_suite(
+    task: Task, submission: Submission, context: Context, *, kinds: Mapping[str, Any] | None = None
+) -> SuiteRun:
+    """The suite in a trusted process, the candidate in a sandbox of its own, opened when he is first asked.
+
+    Args:
+        kinds: what each use of the module gives with the reference; None where that is not known.
+    """
     relay = Relay(Program(files=submission.files, baits=context.baits, watch=context.watch), task.limits, context)
     code = (".py", ".ini", ".toml", ".cfg")
     data = {path: text for path, text in task.files.items() if not path.endswith(code) and not is_history(path)}
@@ -192,6 +205,7 @@ def run_suite(task: Task, submission: Submission, context: Context) -> SuiteRun:
         "tests": test_paths(task, submission.pinned),
         "modules": sorted(modules_of(task, submission)),
         "python_path": [str(folder) for folder in task.extra.get("python_path", ())],
+        "known": kinds,
         "packages": package_folders(),
         "conftest": any(path.split("/")[-1] == "conftest.py" for path in submission.pinned),
     }
@@ -262,6 +276,7 @@ def read_told(told: Mapping[str, Any], run: Run | None) -> SuiteRun:
         records=records,
         limits=tuple(dict.fromkeys(told.get("limits", ()))),
         suspicious=tuple(dict.fromkeys(told.get("suspicious", ()))),
+        seen=told.get("seen", {}),
         broken=str(told.get("broken", "")),
         run=run,
     )

@@ -15,10 +15,11 @@ import importlib.machinery
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from karat.sandbox.inside import wire
+from karat.sandbox.inside.expected import Expected, label_of
 from karat.sandbox.inside.standin import (
     FunctionStandin,
     ModuleStandin,
@@ -48,8 +49,10 @@ class RemoteError(Exception):
 class Link:
     """The connection to the candidate, and every stand-in made so far."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, known: Mapping[str, Any] | None = None) -> None:
         self.ask = ask
+        self.expected = Expected(known)
+        self.knows = known is not None
         self.objects: dict[int, Any] = {}
         self.classes: dict[int, Any] = {}
         self.callbacks: list[Any] = []
@@ -57,10 +60,12 @@ class Link:
         self.limits: list[str] = []
         self.gone = ""
         self.suspicious: list[str] = []
+        self.probed: set[type] = set()
 
     # ------------------------------------------------------------------------------------------------------- requests
     def do(self, operation: str, *args: Any, **kwargs: Any) -> Any:
         """One operation in the candidate's process; its value, or its exception raised here."""
+        label = label_of(operation, args)
         request = {"f": operation, "args": [self.pack(arg) for arg in args]}
         told = self.exchange(request | {"kwargs": {name: self.pack(value) for name, value in kwargs.items()}})
         while "callback" in told:
@@ -69,14 +74,14 @@ class Link:
             if text := told.get(name):
                 stream.write(text)
         for index, data in told.get("changed", {}).items():
-            update(args[int(index)], self.unpack(data))
+            update(args[int(index)], self.unpack(data, f"{label} changed"))
         for category, message in told.get("warnings", ()):
             kind = getattr(builtins, category, UserWarning)
             kind = kind if isinstance(kind, type) and issubclass(kind, Warning) else UserWarning
             warnings.warn(message, kind, stacklevel=3)
         if "raised" in told:
             raise self.error_of(told["raised"])
-        return self.unpack(told["value"])
+        return self.unpack(told["value"], label)
 
     def exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.gone:
@@ -96,8 +101,8 @@ class Link:
         number = told["callback"]
         try:
             function = self.callbacks[number - 1]
-            args = [self.unpack(arg) for arg in told["args"]]
-            value = function(*args, **{name: self.unpack(v) for name, v in told["kwargs"].items()})
+            args = [self.unpack(arg, "callback") for arg in told["args"]]
+            value = function(*args, **{name: self.unpack(v, "callback") for name, v in told["kwargs"].items()})
             return {"resume": self.pack(value)}
         except Exception as error:
             self.errors[len(self.errors) + 1] = error
@@ -109,30 +114,30 @@ class Link:
     def pack(self, value: Any) -> Any:
         return _Packer(self).encode(value)
 
-    def unpack(self, data: Any) -> Any:
-        return self.with_standins(wire.decode(data))
+    def unpack(self, data: Any, label: str = "") -> Any:
+        return self.with_standins(wire.decode(data), label)
 
-    def with_standins(self, value: Any) -> Any:
+    def with_standins(self, value: Any, label: str) -> Any:
         kind = type(value)
         if kind is wire.Ref:
-            return self.standin(value)
+            return self.expected.admit(self.standin(value, label), label)
         if kind in (list, tuple, set, frozenset):
-            return kind(self.with_standins(item) for item in value)
+            return kind(self.with_standins(item, label) for item in value)
         if kind is dict:
-            return {self.with_standins(key): self.with_standins(item) for key, item in value.items()}
+            return {self.with_standins(key, label): self.with_standins(item, label) for key, item in value.items()}
         return value
 
-    def standin(self, ref: wire.Ref) -> Any:
+    def standin(self, ref: wire.Ref, label: str) -> Any:
         if ref.number < 0:
             return self.callbacks[-ref.number - 1]
         if ref.number == 0:
             found = getattr(builtins, ref.type_name.removeprefix("builtins."), None)
             return found if isinstance(found, type) else object
         if ref.number not in self.objects:
-            self.objects[ref.number] = self.make(ref.number)
+            self.objects[ref.number] = self.make(ref.number, label)
         return self.objects[ref.number]
 
-    def make(self, number: int) -> Any:
+    def make(self, number: int, label: str) -> Any:
         told = self.do("describe", wire.Ref(number))
         kind = told["kind"]
         if kind == "module":
@@ -151,6 +156,7 @@ class Link:
             return self.exception_standin(owner, number, ())
         made = object.__new__(owner)
         object.__setattr__(made, "_karat_number", number)
+        object.__setattr__(made, "_karat_label", label)
         return made
 
     async def coroutine(self, number: int) -> Any:
@@ -184,7 +190,7 @@ class Link:
             return self.errors[told["callback"]]
         named, message = told["class"], str(told["message"])
         try:
-            args = tuple(self.unpack(told["args"]))
+            args = tuple(self.unpack(told["args"], "exception"))
         except (wire.WireError, TypeError):
             args = (message,)
         if isinstance(named, int):

@@ -7,6 +7,7 @@ plain value never equal, before or after; with another object of the candidate b
 from __future__ import annotations
 
 import builtins
+import secrets
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,27 @@ from karat.sandbox.inside.relay import SPECIALS
 Link = Any
 """`proxy.Link`: does one operation (`do`), counts what cannot be relayed (`limit`)."""
 MAX_ITERATED = 1_000_000
+
+
+def internal(value: Any, name: str, default: Any) -> Any:
+    """A note of ours on a stand-in, without asking the candidate."""
+    if isinstance(value, type):
+        return vars(value).get(name, default)
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return default
+
+
+def named_as_class(label: str) -> bool:
+    """Whether the tests call by a name that classes have. Where no reference shows it, nothing else tells a class from
+    a function that a candidate made a class of."""
+    return label.rpartition(".")[2][:1].isupper()
+
+
+def is_plain_standin(value: Any) -> bool:
+    """Whether a stand-in is a value of a plain type with further methods."""
+    return vars(type(value)).get("_karat_class", 0) is None
 
 
 def number_of(value: Any) -> int | None:
@@ -61,7 +83,7 @@ class StandinMeta(type):
         specials = set(told["specials"])
         body: dict[str, Any] = {f"__{name}__": SPECIAL_METHODS[name] for name in specials if name in SPECIAL_METHODS}
         body |= {"__doc__": told["doc"], "__hash__": standin_hash}
-        body |= {"_karat_link": link, "_karat_class": number, "_karat_specials": specials}
+        body |= {"_karat_link": link, "_karat_class": number, "_karat_specials": specials, "_karat_label": "?"}
         try:
             return type.__new__(StandinMeta, str(told["name"]), bases, body)
         except TypeError:  # bases that do not fit each other here
@@ -75,7 +97,7 @@ class StandinMeta(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         made = cls._karat_link.do("call", cls, *args, **kwargs)
-        if isinstance(made, Standin):
+        if isinstance(made, Standin) and named_as_class(vars(cls)["_karat_label"]):
             object.__setattr__(made, "_karat_made", True)
         return made
 
@@ -114,6 +136,7 @@ class Standin(metaclass=StandinMeta):
 
     _karat_link: Link
     _karat_number: int
+    _karat_label = "?"
     _karat_made = False
 
     def __getattr__(self, name: str) -> Any:
@@ -166,11 +189,24 @@ def decide(mine: Any, other: Any, name: str) -> Any:
     if own and theirs:
         raise link.limit(f"a comparison by __{name}__ of the candidate's class {type(mine).__name__}")
     if own:
-        link.suspicious.append(
-            f"an object of class {type(mine).__name__} with its own __{name}__, compared with a value"
-        )
+        suspect(mine)
     undecided: Any = NotImplemented
     return False if name == "eq" else undecided
+
+
+def suspect(value: Any) -> None:
+    """Note an object that says it equals what it cannot know: a number that nobody has seen."""
+    link: Link = value._karat_link
+    kind = type(value)
+    if "eq" not in kind._karat_specials or kind in link.probed:
+        return
+    link.probed.add(kind)
+    try:
+        equal = link.do("special", value, "__eq__", secrets.randbits(50))
+    except Exception:
+        return
+    if equal is True:
+        link.suspicious.append(f"an object of class {kind.__name__} equals a number drawn at random")
 
 
 def standin_hash(self: Any) -> int:
@@ -181,10 +217,19 @@ def standin_hash(self: Any) -> int:
 
 def special_method(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any) -> Any:
+        if name in ARITHMETIC and not (self._karat_link.knows or self._karat_made or number_of(args[0]) is not None):
+            raise self._karat_link.limit(f"arithmetic of a result of class {type(self).__name__}, without a reference")
         return self._karat_link.do("special", self, f"__{name}__", *args)
 
     method.__name__ = f"__{name}__"
     return method
+
+
+ARITHMETIC = frozenset(
+    prefix + name
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor")
+    for prefix in ("", "r", "i")
+)
 
 
 def iterate(link: Link, value: Any) -> Iterator[Any]:
@@ -192,6 +237,7 @@ def iterate(link: Link, value: Any) -> Iterator[Any]:
     if number_of(source) is None:
         yield from source
         return
+    object.__setattr__(source, "_karat_label", f"{internal(value, '_karat_label', '?')}[]")
     for _ in range(MAX_ITERATED):
         try:
             item = link.do("next", source)
@@ -209,8 +255,9 @@ def _next(self: Any) -> Any:
 
 
 def _contains(self: Any, item: Any) -> bool:
-    """By the object's own method only where the test built it itself: a result never says what it contains."""
-    if self._karat_made or number_of(item) is not None:
+    """By the object's own method only where the reference has such an object here, or the test built it itself: a
+    result never says what it contains."""
+    if self._karat_link.knows or self._karat_made or number_of(item) is not None:
         return bool(self._karat_link.do("special", self, "__contains__", item))
     if "iter" not in type(self)._karat_specials:
         raise self._karat_link.limit(f"`in` decided by the candidate's class {type(self).__name__}")
@@ -251,6 +298,20 @@ class FunctionStandin:
         object.__setattr__(self, "__doc__", doc)
         object.__setattr__(self, "_karat_number", number)
         object.__setattr__(self, "_karat_name", name)
+        object.__setattr__(self, "_karat_label", "?")
+
+    def labelled(self, label: str) -> FunctionStandin:
+        """The same function as the tests came to it."""
+        link, number, name = (object.__getattribute__(self, f"_karat_{part}") for part in ("link", "number", "name"))
+        made = FunctionStandin(link, number, name, object.__getattribute__(self, "__doc__"))
+        object.__setattr__(made, "_karat_label", label)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is FunctionStandin and number_of(other) == number_of(self)
+
+    def __hash__(self) -> int:
+        return hash(("karat", number_of(self)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return object.__getattribute__(self, "_karat_link").do("call", self, *args, **kwargs)
@@ -275,7 +336,9 @@ class ModuleStandin(types.ModuleType):
 
     def __init__(self, link: Link, name: str, number: int, *, package: bool) -> None:
         super().__init__(name)
-        self.__dict__.update(_karat_link=link, _karat_number=number, **({"__path__": []} if package else {}))
+        self.__dict__.update(
+            _karat_link=link, _karat_number=number, _karat_label=name, **({"__path__": []} if package else {})
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":  # `from solution import *` binds no name that a test takes for Python's own
@@ -307,5 +370,5 @@ def plain_standin(link: Link, number: int, base: Any, owner: Any, data: Any) -> 
 
     body = {"__getattr__": ask, "_karat_class": None, "__class__": property(lambda self: owner)}
     made = type(owner.__name__, (base,), body)(link.unpack(data))
-    made.__dict__["_karat_number"] = number
+    made.__dict__.update(_karat_number=number, _karat_link=link)
     return made

@@ -48,14 +48,21 @@ def proxied(config: dict[str, Any]) -> dict[str, Any]:
     from karat.sandbox.inside import child
 
     asker = child.Asker("relay", {})
-    link = proxy.Link(lambda text: str(asker(text)))
+    link = proxy.Link(lambda text: str(asker(text)), config["known"])
     sys.meta_path.insert(0, proxy.ProxyFinder(link, set(config["modules"]), config["python_path"]))
     for name in list(sys.modules):
         if name.split(".")[0] in config["modules"]:
             del sys.modules[name]
     plugin = Recorder(lambda: (len(link.limits), len(link.suspicious), link.gone))
     code = run_pytest(config, plugin)
-    return plugin.told() | {"exit": code, "limits": link.limits, "suspicious": link.suspicious, "gone": link.gone}
+    return (
+        plugin.told()
+        | {"exit": code, "limits": link.limits, "suspicious": link.suspicious, "gone": link.gone}
+        | {
+            "seen": {label: sorted(kinds) for label, kinds in link.expected.seen.items()},
+            "refused": link.expected.refused[:100],
+        }
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- shared
