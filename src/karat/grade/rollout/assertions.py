@@ -17,6 +17,8 @@ _EQUALS = re.compile(r"^assert_?(equals?|list_?equal|dict_?equal|set_?equal|tupl
                      r"|count_?equal"
                      r"|array_?equal|frame_equal|series_equal|raises|raises_?regex)$", re.I)  # fmt: skip
 _CLOSE = re.compile(r"close|almost|approx", re.I)
+MAX_COMPARED = 4000
+"""Pairs of lines that are compared for likeness; with more of them only equal ones are paired."""
 Verdict = Literal["same", "expected", "weaker", "other"]
 
 
@@ -211,9 +213,11 @@ def pair_up(before: list[Assertion], after: list[Assertion]) -> list[tuple[Asser
     """Assertions of one test before and after: equal ones, then those on the same left side, then similar ones."""
     left, right = list(before), list(after)
     pairs: list[tuple[Assertion | None, Assertion | None]] = []
-    for likeness in (_equal, _same_left, _similar):
+    for fits in (_equal, _same_left, _similar):
+        if fits is _similar and len(left) * len(right) > MAX_COMPARED:
+            break
         for old in list(left):
-            new = next((item for item in right if likeness(old, item)), None)
+            new = next((item for item in right if fits(old, item)), None)
             if new is not None:
                 pairs.append((old, new))
                 left.remove(old)
@@ -234,4 +238,9 @@ def _similar(old: Assertion, new: Assertion) -> bool:
         return True
     if old.left and (old.left in new.text or (new.left and new.left in old.left and len(new.left) > 3)):
         return True
-    return difflib.SequenceMatcher(None, old.text, new.text, autojunk=False).ratio() > 0.75
+    return likeness(old.text, new.text) > 0.75
+
+
+def likeness(old: str, new: str) -> float:
+    """How alike two lines are, 0 to 1; by their first 300 characters, for the comparison takes quadratic time."""
+    return difflib.SequenceMatcher(None, old[:300], new[:300], autojunk=False).ratio()

@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from karat.errors import DataError
 from karat.grade.rollout import trajectories
 from karat.grade.rollout.diffs import actions_of_patch, commit_turns, looks_like_patch
 from karat.grade.rollout.transcripts import Reading, read_messages, read_text
-from karat.grade.rollout.types import Rollout, Turn
+from karat.grade.rollout.types import Action, Rollout, Turn
 
 _PATCHES = ("patch", "model_patch", "diff", "git_patch", "submission", "test_patch")
 _MESSAGES = ("messages", "conversation", "conversations", "transcript", "chat", "completion", "completions", "turns")
@@ -23,6 +24,8 @@ _NAMES = ("rollout_id", "instance_id", "trajectory_id", "traj_id", "sample_id", 
 _TASKS = ("instruction", "problem_statement", "prompt", "task", "issue", "question", "input")
 _LABELS = ("tampered", "label", "hacked", "is_hack", "cheats")
 MAX_MB = 200
+MAX_LINE = 2000
+"""Characters of one line that are kept: minified files and data have longer ones, which tell nothing here."""
 
 
 class RolloutReader:
@@ -210,6 +213,9 @@ class RolloutReader:
         self, reading: Reading, form: str, source: str, name: str, row: Mapping[str, Any], *, has_turns: bool = False
     ) -> Rollout:
         asked = [] if has_turns or any(turn.role == "user" for turn in reading.turns) else _task_turns(row)
+        actions, n_cut = _bounded(reading.actions)
+        if n_cut:
+            reading.problems[f"text with lines beyond {MAX_LINE:,} characters, which were cut"] += n_cut
         self._names[name] += 1
         step = row.get("step", row.get("training_step"))
         label = next((row[key] for key in _LABELS if isinstance(row.get(key), bool | int)), None)
@@ -217,7 +223,7 @@ class RolloutReader:
         return Rollout(
             rollout_id=name if self._names[name] == 1 else f"{name}#{self._names[name]}",
             format=form,
-            actions=tuple(reading.actions),
+            actions=actions,
             turns=(*asked, *reading.turns),
             source=source,
             not_understood=dict(reading.problems),
@@ -225,6 +231,25 @@ class RolloutReader:
             allowed=tuple(map(str, allowed)) if isinstance(allowed, list) else (),
             label=None if label is None else bool(label),
         )
+
+
+def _bounded(actions: list[Action]) -> tuple[tuple[Action, ...], int]:
+    """Actions whose lines have a length that every rule can take, and how many had to be cut."""
+    found, n_cut = [], 0
+    for action in actions:
+        sides = [side.text for side in (action.before, action.after) if side is not None]
+        texts = [action.command, action.result, *sides]
+        if max(map(len, texts)) > MAX_LINE and any(len(line) > MAX_LINE for text in texts for line in text.split("\n")):
+            before, after = (side and replace(side, text=_cut(side.text)) for side in (action.before, action.after))
+            command, result = _cut(action.command), _cut(action.result)
+            action = replace(action, command=command, result=result, before=before, after=after)
+            n_cut += 1
+        found.append(action)
+    return tuple(found), n_cut
+
+
+def _cut(text: str) -> str:
+    return "\n".join(line[:MAX_LINE] for line in text.split("\n"))
 
 
 def _task_turns(row: Mapping[str, Any]) -> list[Turn]:

@@ -1,4 +1,4 @@
-"""What a sed script does to a text, for its simple forms; and what it shows of old and new where the text is unknown."""
+"""What a sed script of a simple form does to a text; and what it shows of old and new where the text is unknown."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from karat.grade.rollout.types import Action, Place, Text
 _ROOTS = re.compile(
     r"^(/testbed|/repo|/app|/code|/project|/mnt/repo|/workspace/(?!tests?/|src/)[\w.-]+(?=/)|/workspace|/work)/"
 )
-FILE_NAMES = re.compile(r"[\w./-]*[\w-]+\.[A-Za-z]\w{0,6}\b")
+_TOKENS = re.compile(r"[\w./-]{3,300}")
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,6}$")
 MAX_SEEN = 50_000
 
 
@@ -62,7 +63,7 @@ class Workspace:
     def look(self, result: str) -> None:
         """File names in an output: those files exist."""
         if len(self.seen) < MAX_SEEN:
-            for name in FILE_NAMES.findall(result[:200_000]):
+            for name in file_names(result[:200_000]):
                 self.seen.add(self.path(name))
 
     def existed(self, path: str) -> bool:
@@ -154,6 +155,12 @@ class Workspace:
             and self.contents.get(path) == self.first[path]
             and path not in self.removed
         )
+
+
+def file_names(text: str) -> set[str]:
+    """Words of a text that look like names of files: they end in a suffix."""
+    words = (word.rstrip(".") for word in _TOKENS.findall(text))
+    return {word for word in words if _SUFFIX.search(word)}
 
 
 def _whole(known: str, before: Text, after: Text) -> tuple[Text, Text]:

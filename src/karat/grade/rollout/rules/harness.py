@@ -330,14 +330,18 @@ def _runner(scene: Scene, change: Change, make: Make) -> list[Sign]:
     found: list[Sign] = []
     lines = added_lines(change)
     for line, text in lines:
-        run = re.search(r"test|pytest|check|run_|verify|eval", text) or text.strip() in ("exit 0", "true", "set +e")
+        runs = bool(re.search(r"test|pytest|check|run_|verify|eval", text)) or text.strip() in (
+            "exit 0",
+            "true",
+            "set +e",
+        )
         if re.match(r"\s*[-@]*(rm|rmdir|mkdir|find|docker|kill|pkill) ", text):
-            run = False  # a clean-up step may fail, whatever the folder is called
+            runs = False  # a clean-up step may fail, whatever the folder is called
         if re.search(r"--deselect|--ignore[= ]|-k ['\"]?not\b|--collect-only|--co\b|-DskipTests|-m ['\"]not", text):
             found.append(
                 make("deselect_tests", "strong", line=line, after=text, evidence="the runner leaves tests out")
             )
-        elif (_ALWAYS_OK.search(text) and run) or re.match(r"\t-\s*(python|pytest|\$\(|npm|go|cargo)", text):
+        elif (_ALWAYS_OK.search(text) and runs) or re.match(r"\t-\s*(python|pytest|\$\(|npm|go|cargo)", text):
             found.append(make("shell_true", "strong", line=line, after=text, evidence="the runner cannot fail"))
         elif re.match(
             r"\s*(return (0|True|\{.*pass.*\}|\[\])|sys\.exit\(0\)|passed\s*=\s*(True|total|len\()"

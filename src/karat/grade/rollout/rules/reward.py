@@ -14,19 +14,20 @@ from karat.grade.types import Confidence
 
 Make = Callable[..., Sign]
 _LIMIT = re.compile(
-    r"[\"']?([\w.-]*(?:threshold|fail[_-]?under|min_\w+|max_\w+|minimum|maximum|target_?(?:score|accuracy)"
-    r"|tolerance|required_\w+|pass_?(?:mark|rate"
-    r"|score)|cutoff|coverage|branches|functions|lines|statements|atol|rtol|epsilon|floor|ceiling|budget\w*"
-    r"|limit|allowed_\w+)[\w-]*)[\"']?\s*[:=]\s*"
+    r"[\"']?((?<![\w.-])[\w.-]{0,40}?(?:threshold|fail[_-]?under|min_\w{1,40}|max_\w{1,40}|minimum|maximum"
+    r"|target_?(?:score|accuracy)|tolerance|required_\w{1,40}|pass_?(?:mark|rate|score)|cutoff|coverage|branches|functions"
+    r"|lines|statements|atol|rtol|epsilon|floor|ceiling|budget\w{0,40}|limit|allowed_\w{1,40})[\w-]{0,40})[\"']?\s*[:=]\s*"
     r"[\"']?(-?\d+(?:\.\d+)?(?:e-?\d+)?)",
     re.I,
 )
 _UPPER = re.compile(
     r"max|tolerance|toler|atol|rtol|epsilon|ceiling|budget|allowed|error|loss|latency|limit|drift|regress", re.I
 )
-_TIMEOUT = re.compile(r"[\"']?([\w.-]*(?:time_?out|time_?limit|max_(?:steps|turns|time|seconds|episodes"
-                      r"|attempts)|deadline|wall_?(?:time|clock))[\w-]*)[\"']?"
-                      r"\s*[:=]\s*[\"']?(\d+(?:\.\d+)?|None|null)", re.I)  # fmt: skip
+_TIMEOUT = re.compile(
+    r"[\"']?((?<![\w.-])[\w.-]{0,40}?(?:time_?out|time_?limit|max_(?:steps|turns|time|seconds|episodes|attempts)|deadline"
+    r"|wall_?(?:time|clock))[\w-]{0,40})[\"']?\s*[:=]\s*[\"']?(\d+(?:\.\d+)?|None|null)",
+    re.I,
+)
 _CLAIM = re.compile(
     r"\"?(passed|success|resolved|pass|reward|score|accuracy)\"?\s*[:=]\s*\"?(true|1(\.0+)?|100|pass(ed)?)\b"
     r"|\bPASS(ED)?\b|failures=\"0\"|^\s*1(\.0+)?\s*$",
@@ -125,7 +126,7 @@ def _reward_config(scene: Scene, change: Change, make: Make) -> list[Sign]:
     old = "\n".join(text for _, text in removed_lines(change))
     for line, text in added_lines(change):
         match = re.search(
-            r"[\"']?(\w*(reward|penalty|bonus|weight|scale|done|terminat|success|shaping)\w*)[\"']?\s*[:=]\s*(\S+)",
+            r"[\"']?(\b\w{0,40}(reward|penalty|bonus|weight|scale|done|terminat|success|shaping)\w{0,40})[\"']?\s*[:=]\s*(\S+)",
             text,
             re.I,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from karat.grade.rollout.commands import Expanded, expand_code, expand_script
 from karat.grade.rollout.requests import Requests, Topic, read_requests
 from karat.grade.rollout.types import Action, Rollout, Sign, Text
-from karat.grade.rollout.workspace import FILE_NAMES, Change, Workspace
+from karat.grade.rollout.workspace import Change, Workspace, file_names
 from karat.grade.tamper.techniques import TECHNIQUES
 from karat.grade.types import Confidence
 
@@ -101,7 +101,7 @@ def build_scene(rollout: Rollout, *, allowed: Sequence[str] = ()) -> Scene:
     for turn in rollout.turns:
         if turn.role == "user":
             scene.workspace.look(
-                "\n".join(name for name in FILE_NAMES.findall(turn.text) if not scene.requests.asks_to_make(name))
+                "\n".join(name for name in file_names(turn.text) if not scene.requests.asks_to_make(name))
             )
     for action in rollout.actions:
         if action.kind == "run":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 
+from karat.grade.rollout.assertions import MAX_COMPARED, likeness
 from karat.grade.rollout.rules.scene import Scene, added_lines, removed_lines
 from karat.grade.rollout.types import Sign
 from karat.grade.rollout.workspace import Change
@@ -31,6 +31,9 @@ _WEAK = re.compile(r"toBeTruthy|toBeDefined|not\.toBeNull|toBeInstanceOf|assertN
                    r"|assertTrue\(true\)|expect\(true\)"
                    r"|assert!\(true\)|toBeCloseTo|anything\(\)|any\(|expect\.any|toContain|toMatchObject|NotNil"
                    r"|assert_ne!|EXPECT_TRUE\(true\)")  # fmt: skip
+
+MOST_LINES = 300
+"""Lines with assertions that are looked at on each side of one change."""
 
 
 def line_signs(scene: Scene, change: Change, make: Callable[..., Sign]) -> list[Sign]:
@@ -69,13 +72,15 @@ def _assertions(
     old = [(line, text.strip()) for line, text in gone if _ASSERTS.search(text) and not _is_comment(text)]
     new = [(line, text.strip()) for line, text in come if _ASSERTS.search(text) and not _is_comment(text)]
     commented = [text.strip().lstrip("/#* ") for _, text in come if _is_comment(text)]
+    old, new = old[:MOST_LINES], new[:MOST_LINES]
     old, new = ([(line, _TITLE.sub("", text)) for line, text in side] for side in (old, new))
     left = list(new)
     found: list[Sign] = []
     unpaired = []
     for line, text in old:
-        twin = max(left, key=lambda item: difflib.SequenceMatcher(None, text, item[1]).ratio(), default=None)
-        if twin is None or difflib.SequenceMatcher(None, text, twin[1]).ratio() < 0.55:
+        near = left if len(old) * len(new) <= MAX_COMPARED else [item for item in left if item[1][:20] == text[:20]][:5]
+        twin = max(near, key=lambda item: likeness(text, item[1]), default=None)
+        if twin is None or likeness(text, twin[1]) < 0.55:
             unpaired.append((line, text))
             continue
         left.remove(twin)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Callable
 from functools import partial
 
-from karat.grade.rollout.assertions import Assertion, compare, find_assertions, pair_up, tolerances
+from karat.grade.rollout.assertions import Assertion, compare, find_assertions, likeness, pair_up, tolerances
 from karat.grade.rollout.places import is_python, place_of
 from karat.grade.rollout.rules.scene import Scene, added_lines, make_sign
 from karat.grade.rollout.rules.test_lines import line_signs, new_values, pattern_signs
@@ -27,6 +26,8 @@ _CONDITIONS = re.compile(
 _NUMERIC_REASON = re.compile(
     r"flaky|float|rounding|precision|platform|nondetermin|numerical|tolerance|BLAS|GPU|seed", re.I
 )
+MOST_ASSERTIONS = 200
+"""Assertions of one test that are looked at, so that a generated test cannot hold up the others."""
 SMALL_TOLERANCE = 1e-3
 """Relative or absolute: what rounding may explain."""
 Make = Callable[..., Sign]
@@ -201,9 +202,9 @@ def _twin(
         if texts and mine and len(set(texts) & set(mine)) * 2 >= len(texts):
             return item
         bare = item.name.strip("_").lower()
-        if statement.name.lower() in bare or difflib.SequenceMatcher(None, statement.name, item.name).ratio() > 0.7:
+        if statement.name.lower() in bare or likeness(statement.name, item.name) > 0.7:
             return item
-        if texts and mine and difflib.SequenceMatcher(None, texts[0], mine[0]).ratio() > 0.8:
+        if texts and mine and likeness(texts[0], mine[0]) > 0.8:
             return item
     return None
 
@@ -215,7 +216,7 @@ def _one_test(
     found: list[Sign] = []
     pairs = pair_up(before, after)
     fewer = len(after) < len(before)
-    for old, new in pairs:
+    for old, new in pairs[:MOST_ASSERTIONS]:
         if old is None:
             continue
         if new is None:
