@@ -304,7 +304,7 @@ def test_a_command_leaves_nothing(attacked: Attacked, host: Host, name: str) -> 
 def test_a_command_reaches_nothing_of_the_host(attacked: Attacked, host: Host) -> None:
     folder, mode = host.folder, host.secret.stat().st_mode
     script = f"cat {host.secret}; ls {folder}; echo x > {folder}/new; kill -TERM {host.victim.pid}; yes | head -1"
-    if policy.HOST_FILES in attacked.walls:
+    if attacked.sandbox.name != "subprocess" or "host file modes" in attacked.walls:
         script += f"; chmod 777 {host.secret}"
     program = Program(kind="command", argv=("/bin/sh", "-c", script))
     run = attacked.sandbox.run(program, limits=Limits(wall_s=5.0, processes=8))
