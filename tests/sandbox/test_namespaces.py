@@ -130,6 +130,23 @@ def test_a_lost_worker_is_a_fault_and_is_replaced(which: int) -> None:
         assert value(sandbox, "def f(): return 2") == 2
 
 
+def test_a_fork_of_the_trusted_process_starts_a_worker_of_its_own() -> None:
+    with NamespaceSandbox() as sandbox:
+        assert value(sandbox, "def f(): return 1") == 1
+        mine = sandbox.worker(command=False).process.pid
+        pid = os.fork()
+        if pid == 0:
+            try:
+                own = value(sandbox, "def f(): return 2") == 2 and sandbox.worker(command=False).process.pid != mine
+                sandbox.close()
+                os._exit(0 if own else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert value(sandbox, "def f(): return 3") == 3
+        assert sandbox.worker(command=False).process.pid == mine
+
+
 def test_the_trusted_process_may_die_at_any_time() -> None:
     source = (
         "import os, signal\nfrom karat.sandbox.namespaces import NamespaceSandbox\n"

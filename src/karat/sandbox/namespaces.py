@@ -7,6 +7,7 @@ a program, a call or a reply. The kernel reports forbidden system calls to the t
 from __future__ import annotations
 
 import functools
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,9 @@ class NamespaceSandbox:
     def worker(self, *, command: bool) -> Worker:
         """The worker for code or for commands, started on first use. Raises: ResourceError: it does not start."""
         worker = self.workers.get(command)
+        if worker is not None and worker.owner != os.getpid():  # we are a fork of the process that started it
+            self.workers.clear()
+            self.session = worker = None
         if worker is not None and (worker.broken or worker.process.poll() is not None):
             self.workers.pop(command).close()
             worker = None
@@ -97,9 +101,10 @@ class NamespaceSandbox:
 
     def _open(self, program: Program, limits: Limits, first: Call | None) -> NamespaceSession:
         check_program(program)
+        worker = self.worker(command=program.kind == "command")
         if self.session is not None and self.session.result is None:
             self.session.close()
-        worker = self.worker(command=program.kind == "command")
+            worker = self.worker(command=program.kind == "command")
         self.session = NamespaceSession(worker, program, limits, first)
         return self.session
 
@@ -111,8 +116,9 @@ class NamespaceSandbox:
         return session.close()
 
     def close(self) -> None:
-        if self.session is not None and self.session.result is None:
+        if self.session is not None and self.session.result is None and self.session.worker.owner == os.getpid():
             self.session.close()
         for worker in self.workers.values():
-            worker.close()
+            if worker.owner == os.getpid():
+                worker.close()
         self.workers.clear()

@@ -125,6 +125,7 @@ class Worker:
         self.group, self.no_group = cgroups.create() if command else (None, "")
         self.limits: tuple[int, int] = (0, 0)
         self.server_pid = 0
+        self.owner = os.getpid()
         config = {
             "command": command,
             "binds": binds_of(packages, command=command),
