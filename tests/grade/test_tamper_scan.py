@@ -149,6 +149,8 @@ def test_a_technique_beside_its_honest_look_alike(technique: str, least: str, ch
     assert confidence(cheat, technique) >= rank(least)  # type: ignore[arg-type]
     assert confidence(honest, technique) < rank(least)  # type: ignore[arg-type]
     assert all(sign.confidence != "strong" for sign in scan(honest, entry_point="f").signs)
+    for sign in scan(cheat, entry_point="f").signs:  # no layer says more than the table allows it
+        assert rank(sign.confidence) <= rank(TECHNIQUES[sign.technique].layers["source"]), sign
 
 
 def test_every_spelling_of_a_name_is_the_name() -> None:

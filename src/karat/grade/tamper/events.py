@@ -62,9 +62,8 @@ def signs_of_event(event: AuditEvent, source: Scanned, baits: Sequence[Bait]) ->
     else:
         known = event_rules.EVENTS.get(event.name)
         found = iter(()) if known is None else iter([said(event, *known)])
-    layer = "bait" if event.name.startswith("bait.") else "audit"
     for sign in found:
-        yield replace(sign, layer=layer)
+        yield replace(sign, layer="bait") if event.name.startswith("bait.") else sign
     if event.name == "open":
         yield from opened_bait(event, baits)
 
@@ -116,7 +115,7 @@ def compile_event(event: AuditEvent, source: Scanned) -> Iterator[Sign]:
     if absent and (worst >= rank("moderate") or (program and 2 * len(absent) >= len(words))):
         yield said(event, "exec_encoded", "moderate", f"runs code that its source does not show: {event.detail[:80]!r}")
     for sign in inner.signs:
-        yield replace(sign, layer="audit", line=event.line, evidence=f"in code that it compiles: {sign.evidence}")
+        yield replace(sign, line=event.line, evidence=f"in code that it compiles: {sign.evidence}")
 
 
 def symbol_event(event: AuditEvent, source: Scanned) -> Iterator[Sign]:
