@@ -151,6 +151,12 @@ def test_no_attack_passes(context: Context, name: str) -> None:
         assert told["test_other_value"] != "pass", told
 
 
+@pytest.mark.parametrize("name", [name for name in ATTACKS if "equal" in name])
+def test_no_object_decides_a_comparison_where_no_reference_is_known(context: Context, name: str) -> None:
+    told = verdicts(evaluate(task_of(reference=""), ATTACKS[name], context))
+    assert told["test_value"] == told["test_other_value"] == "fail"
+
+
 def test_an_object_that_equals_everything_is_evidence(context: Context) -> None:
     for reference in (SQUARE, ""):
         assert "always_equal@strong" in remarks(
