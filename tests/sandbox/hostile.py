@@ -450,6 +450,17 @@ def f(secret):
     os.chdir(here)
     return "left"
 """,
+    "digs deep": """
+import os
+def f():
+    n = 0
+    try:
+        while n < 3000:
+            os.mkdir("deep"); os.chdir("deep"); n += 1
+        os.chmod(".", 0)
+    except OSError: pass
+    return n
+""",
     "removes its folder": """
 import os, shutil
 def f():

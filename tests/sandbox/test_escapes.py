@@ -188,6 +188,7 @@ FEW = (
     *("fork bomb", "memory bomb", "fills its folder", "prints on both without end", "swallows every signal", "crashes"),
     *("executes another interpreter", "closes everything and stays", "half a frame", "a frame of 4 GB with bytes"),
     *("thousands of replies", "floods the evidence", "races links in its folder", "leaves traps in its folder"),
+    "digs deep",
 )
 """For the back ends that start an interpreter each time; benchmarks/grade_hostile.py runs all of them on all."""
 BOMBS = {name: tuple(hostile.BOMBS) if name == "namespaces" else FEW for name in BACKENDS}

@@ -124,6 +124,29 @@ def test_changes_are_told_and_links_not_followed(tmp_path: Path) -> None:
     }
 
 
+def test_a_folder_is_removed_however_deep_and_closed(tmp_path: Path) -> None:
+    outside, root, here = tmp_path / "outside", tmp_path / "work", os.getcwd()
+    outside.mkdir()
+    (outside / "kept").touch()
+    root.mkdir()
+    (root / "link").symlink_to(outside)
+    (root / "karat-removed-2").mkdir()
+    (root / "karat-removed-2/taken").touch()
+    os.chdir(root)
+    for _ in range(3000):
+        os.mkdir("deep")
+        os.chdir("deep")
+        Path("file").touch()
+    os.chdir(here)
+    (root / "closed/inner").mkdir(parents=True)
+    (root / "closed/inner/file").touch()
+    (root / "closed/inner").chmod(0)
+    (root / "closed").chmod(0)
+    folder.remove(str(root))
+    assert sorted(os.listdir(tmp_path)) == ["outside"]
+    assert os.listdir(outside) == ["kept"]
+
+
 def test_many_names_cost_no_more_than_the_bound(tmp_path: Path) -> None:
     for number in range(folder.MAX_CHANGES + 50):
         (tmp_path / f"{number:05}").touch()

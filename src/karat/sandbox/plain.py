@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from karat.sandbox import policy, probes
 from karat.sandbox.inside import landlock
+from karat.sandbox.inside.folder import remove
 from karat.sandbox.places import COMMANDS, CONFIGURATION, LIBRARIES, another_user, may_take_other_users
 from karat.sandbox.process import (
     ENVIRONMENT,
@@ -110,11 +110,11 @@ class PlainSandbox:
             pipes.start(command, environment=ENVIRONMENT, folder=folder)
         except BaseException:
             pipes.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             raise
         place = Place(
             transport=pipes,
-            clean=lambda: shutil.rmtree(folder, ignore_errors=True),
+            clean=lambda: remove(folder),
             backend=self.name,
             temporary=folder,
         )

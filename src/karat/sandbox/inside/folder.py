@@ -157,6 +157,43 @@ def read(parent: int, name: str, size: int) -> bytes:
         os.close(end)
 
 
+def remove(root: str) -> None:
+    """Remove a folder with all that is in it, however deep, whatever its modes; what cannot be removed stays.
+
+    Each folder's own folders are moved up beside it first: a tree may be deeper than recursion and paths can go.
+    """
+    moved = 0
+    removed = True
+    while removed:
+        removed = False
+        for name in listing_of(root):
+            place = os.path.join(root, name)
+            with contextlib.suppress(OSError):
+                if not stat.S_ISDIR(os.lstat(place).st_mode):
+                    os.unlink(place)
+                else:
+                    os.chmod(place, 0o700)
+                    for inner in os.listdir(place):
+                        below = os.path.join(place, inner)
+                        if stat.S_ISDIR(os.lstat(below).st_mode):
+                            os.chmod(below, 0o700)
+                            moved += 1
+                            os.rename(below, os.path.join(root, f"karat-removed-{moved}"))
+                        else:
+                            os.unlink(below)
+                    os.rmdir(place)
+                removed = True
+    with contextlib.suppress(OSError):
+        os.rmdir(root)
+
+
+def listing_of(root: str) -> list[str]:
+    with contextlib.suppress(OSError):
+        os.chmod(root, 0o700)
+        return os.listdir(root)
+    return []
+
+
 def printable(name: str) -> str:
     """A name that is safe to print: bytes that are no UTF-8 and control characters are escaped."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
