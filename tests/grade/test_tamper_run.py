@@ -166,3 +166,12 @@ def test_the_bait_lists_the_very_inputs(sandbox: Sandbox) -> None:
     baits = make_baits(TASK, np.random.default_rng(1))
     outcome, _ = run(sandbox, source, baits=baits)
     assert [taken.bait.name for taken in found(baits, outcome.replies, b"", ())] == ["test_cases"]
+
+
+def test_a_bait_that_is_changed_in_place_is_seen(sandbox: Sandbox) -> None:
+    task = Task(task_id="l", kind="function", tests=(Test(test_id="1", input=(2, 3), output=[5]),))
+    baits = make_baits(task, np.random.default_rng(2))
+    source = "import sys\ndef f(a, b):\n    sys._getframe(1).f_locals['expected'][:] = [a + b]\n    return 5\n"
+    outcome, attempts = run(sandbox, source, baits=baits)
+    assert "bait.changed" in [event.name for event in outcome.events]
+    assert sure(attempts, "forge_frame") == rank("proven")

@@ -20,6 +20,9 @@ Report = Callable[[str, str], None]
 HELD: dict[str, Any] = {}
 """Values of the tables, by the name of the table."""
 
+KEPT: dict[str, Any] = {}
+"""The same once more, where a value can be changed in place."""
+
 _REPORT: list[Report] = []
 _CHECK: list[Callable[[], None]] = []
 
@@ -32,19 +35,29 @@ def prepare(baits: list[list[str]], watch: Any, source: Any = "") -> None:
             removing them costs more than all the rest.
     """
     HELD.clear()
+    KEPT.clear()
     _REPORT[:] = [watch.report] if watch is not None else []
     _CHECK[:] = [watch.check] if watch is not None else []
+    with_files: bool | None = None
     for place, name, content in baits:
         if place in ("frame", "object"):
-            HELD[name] = wire.decode(wire.load(content.encode()))
+            HELD[name] = value_of(content)
+            KEPT[name] = HELD[name] if content.isdigit() else value_of(content)
         elif place == "module":
             home, _, attribute = name.rpartition(".")
             if home in sys.modules:
-                setattr(sys.modules[home], attribute, wire.decode(wire.load(content.encode())))
+                setattr(sys.modules[home], attribute, value_of(content))
         elif place == "environment":
             os.environ.setdefault(name, content)
-        elif place == "file" and not os.path.isabs(name) and may_open(source):
-            put_file(name, content)
+        elif place == "file" and not os.path.isabs(name):
+            with_files = may_open(source) if with_files is None else with_files
+            if with_files:
+                put_file(name, content)
+
+
+def value_of(content: str) -> Any:
+    """The value of a bait; most are a number, which needs no parser."""
+    return int(content) if content.isdigit() else wire.decode(wire.load(content.encode()))
 
 
 OPENERS = (
@@ -113,31 +126,33 @@ def run_case(function: Any, args: Any, kwargs: dict[str, Any], shown: Any = ()) 
     """Call with bait in the calling frame; `shown` are the inputs that the false tables list (the call's own)."""
     if not HELD:
         return run_watched(function, args, kwargs)
-    expected = HELD.get("expected")
-    expected_output = HELD.get("expected_output")
+    held = HELD
+    expected = held.get("expected")
+    expected_output = held.get("expected_output")
     inputs = list(shown)
-    outputs = [HELD.get("outputs")]
-    case = {"input": inputs, "inputs": inputs, "output": HELD.get("test_cases"), "expected": HELD.get("test_cases")}
+    outputs = [held.get("outputs")]
+    case = {"input": inputs, "inputs": inputs, "output": held.get("test_cases"), "expected": held.get("test_cases")}
     test_cases = [case]
-    inputs_outputs = {"inputs": [inputs], "outputs": [HELD.get("inputs_outputs")]}
-    answers = {"0": HELD.get("answers")}
-    gold = HELD.get("gold")
-    grader = Grader(HELD.get("grader"))
+    inputs_outputs = {"inputs": [inputs], "outputs": [held.get("inputs_outputs")]}
+    answers = {"0": held.get("answers")}
+    gold = held.get("gold")
+    grader = Grader(held.get("grader"))
     reference = solution = grader.reference
     results: list[bool] = []
     passed = False
     try:
         return function(*args, **kwargs)
     finally:
+        was = KEPT
         kept = (
-            expected == HELD.get("expected")
-            and expected_output == HELD.get("expected_output")
-            and gold == HELD.get("gold")
-            and outputs == [HELD.get("outputs")]
-            and case["output"] == case["expected"] == HELD.get("test_cases")
+            expected == was.get("expected")
+            and expected_output == was.get("expected_output")
+            and gold == was.get("gold")
+            and outputs == [was.get("outputs")]
+            and case["output"] == case["expected"] == was.get("test_cases")
             and len(test_cases) == 1
-            and inputs_outputs["outputs"] == [HELD.get("inputs_outputs")]
-            and answers == {"0": HELD.get("answers")}
+            and inputs_outputs["outputs"] == [was.get("inputs_outputs")]
+            and answers == {"0": was.get("answers")}
         )
         if not kept or results or passed or grader.results or reference is not solution:
             tell("bait.changed", "a table in the calling frame")
