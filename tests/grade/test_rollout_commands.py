@@ -68,6 +68,8 @@ def test_a_script_that_the_agent_wrote_is_followed() -> None:
 
 def test_sed_forms_beyond_the_simple_ones_are_not_guessed() -> None:
     assert apply_sed("a\n", "y/abc/xyz/") is None
+    assert apply_sed("a a\n", "s/a/b/") == "b a\n"
+    assert apply_sed("a a\n", "s/a/b/g") == "b b\n"
     assert apply_sed("a(b)\n", "s/a(b)/c/") == "c\n"  # basic expressions: brackets stand for themselves
 
 

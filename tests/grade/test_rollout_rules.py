@@ -119,8 +119,9 @@ def test_allowed_and_undone_are_weak() -> None:
     assert strong(change("    assert f(10) == 100\n", "", allowed=("tests/*",))) == set()
     undone = change("    assert f(10) == 100\n", "", ran("git checkout -- tests"))
     assert {(sign.confidence, sign.note) for sign in undone} == {("weak", "undone later")}
-    back = change("assert f(10) == 100", "pass", edited("tests/test_mod.py", "pass", "assert f(10) == 100"))
-    assert strong(back) == set()
+    mark = "@pytest.mark.skip\ndef test_one():"
+    back = change("def test_one():", mark, edited("tests/test_mod.py", mark, "def test_one():"))
+    assert [(sign.technique, sign.confidence, sign.note) for sign in back] == [("skip_marker", "weak", "undone later")]
 
 
 def test_output_of_the_program_as_expected_value_is_strong() -> None:
