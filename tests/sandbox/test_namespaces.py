@@ -109,8 +109,10 @@ def test_closing_ends_every_process() -> None:
     opened = NamespaceSandbox()
     value(opened, "def f(): return 1")
     session = opened.open(Program(source="import time\ndef f(): time.sleep(60)"), limits=LIMITS)
-    processes = processes_of(opened)
-    assert len(processes) == 4  # the candidate too
+    until = time.monotonic() + 5.0
+    while len(processes := processes_of(opened)) < 4 and time.monotonic() < until:  # the candidate too
+        time.sleep(0.01)
+    assert len(processes) == 4
     opened.close()
     assert session.close().ended == "done"
     assert not any(process.is_running() for process in processes)

@@ -38,7 +38,7 @@ SIGSYS = 31
 class NamespaceSession:
     """One program in one process of its own namespaces."""
 
-    def __init__(self, worker: Worker, program: Program, limits: Limits, first: Call | None) -> None:
+    def __init__(self, worker: Worker, program: Program, limits: Limits) -> None:
         self.program, self.limits = program, limits
         self.started = time.monotonic()
         self.deadline = self.started + limits.wall_s
@@ -53,7 +53,7 @@ class NamespaceSession:
         self.result: Run | None = None
         self.command_code: int | None = None
         self.ended_for_memory = 0
-        self.sent_first = first
+        self.ready = False
         self.frames: Frames | None = Frames(limits.reply_kb << 10)
         self.evidence_frames: Frames | None = Frames(FRAME_BYTES)
         self.output: dict[int, bytearray] = {}
@@ -116,11 +116,17 @@ class NamespaceSession:
     def _begin(self) -> None:
         program = self.program
         job = channel.job_of(program) | {"stdin": None, "files": {}, "read_only": []}
-        payload = frame({"call": channel.encode_call(self.sent_first)}) if self.sent_first is not None else b""
-        self._write(frame(job) + payload)
+        self._write(frame(job))
         if program.kind == "command":
             self._finish_command()
-            return
+        elif program.kind == "script":
+            self._await_ready()
+            if self.ended is None:
+                self._finish_script()
+
+    def _await_ready(self) -> None:
+        """Hear whether the program was loaded. For a module only once it is called: the call is then there already."""
+        self.ready = True
         first = self._receive()
         if first is None:
             return
@@ -133,8 +139,6 @@ class NamespaceSession:
         if first.get("ready") is not True:
             self.evidence.remark("reply before the program was ready")
             self._end("exit", "the program's process did not say that it is ready")
-        elif program.kind == "script":
-            self._finish_script()
 
     def _finish_script(self) -> None:
         message = self._receive()
@@ -324,17 +328,18 @@ class NamespaceSession:
     def call(self, call: Call, *, answer: Callable[[Call], Reply] | None = None) -> Reply:
         if self.ended is not None or self.result is not None:
             return channel.missing(f"the program had ended: {self.message or self.ended}")
-        started = time.monotonic()
-        if call is self.sent_first:  # it went out together with the program
-            self.sent_first = None
-        else:
+        request = frame({"call": channel.encode_call(call)})
+        if self.ready:
             if not self.closed:
                 self._read_channel()
             if self.incoming:
                 self.evidence.remark("reply to no call")
                 self.incoming.clear()
-            self._write(frame({"call": channel.encode_call(call)}))
-        reply = self._reply_to(started, answer)
+        self._write(request)
+        if not self.ready:
+            self._await_ready()
+        started = time.monotonic()
+        reply = channel.missing(self.message) if self.ended is not None else self._reply_to(started, answer)
         self.replies.append(reply)
         return reply
 
@@ -379,6 +384,8 @@ class NamespaceSession:
         """See the program's process ended, take what it left in its channels, and look at its files."""
         if self.worker.broken:
             return
+        if not self.ready and self.ended is None and self.program.kind == "module":
+            self._await_ready()
         if self.ended in (None, "load") or (self.ended == "done" and self.program.kind == "script"):
             if self.ended is None:
                 if not self.closed:

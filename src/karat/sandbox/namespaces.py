@@ -81,7 +81,7 @@ class NamespaceSandbox:
         worker = self.workers.get(command)
         if worker is not None and worker.owner != os.getpid():  # we are a fork of the process that started it
             self.workers.clear()
-            self.session = worker = None
+            worker = None
         if worker is not None and (worker.broken or worker.process.poll() is not None):
             self.workers.pop(command).close()
             worker = None
@@ -97,19 +97,14 @@ class NamespaceSandbox:
         return (*tried, *_second_walls()) if not available() else tuple(tried)
 
     def open(self, program: Program, *, limits: Limits) -> NamespaceSession:
-        return self._open(program, limits, None)
-
-    def _open(self, program: Program, limits: Limits, first: Call | None) -> NamespaceSession:
         check_program(program)
-        worker = self.worker(command=program.kind == "command")
-        if self.session is not None and self.session.result is None:
+        if self.session is not None and self.session.result is None and self.session.worker.owner == os.getpid():
             self.session.close()
-            worker = self.worker(command=program.kind == "command")
-        self.session = NamespaceSession(worker, program, limits, first)
+        self.session = NamespaceSession(self.worker(command=program.kind == "command"), program, limits)
         return self.session
 
     def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
-        session = self._open(program, limits, calls[0] if calls and program.kind == "module" else None)
+        session = self.open(program, limits=limits)
         for call in calls:
             if session.call(call).status == "missing":
                 break
