@@ -419,11 +419,10 @@ session.call(Call("f"))
 
 
 @pytest.mark.parametrize("backend", WORKING)
-def test_a_grader_that_is_killed_leaves_nothing(backend: str) -> None:
+def test_a_grader_that_is_killed_leaves_nothing(backend: str, tmp_path: Path) -> None:
     source = str(Path(__file__).resolve().parents[2] / "src")
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, backend], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": source}
-    )
+    environment = {**os.environ, "PYTHONPATH": source, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, backend], stdout=subprocess.PIPE, env=environment)
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"started\n"
     family = psutil.Process(parent.pid).children(recursive=True)
@@ -433,3 +432,4 @@ def test_a_grader_that_is_killed_leaves_nothing(backend: str) -> None:
     parent.stdout.close()
     _, alive = psutil.wait_procs(family, timeout=3.0)
     assert not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert os.listdir(tmp_path) == []

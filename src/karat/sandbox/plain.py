@@ -94,6 +94,7 @@ class PlainSandbox:
         settings = settings_of(program, limits, folder=folder) | {
             "fds": pipes.theirs,
             "packages": self.packages,
+            "remove": True,
             "lock": self._lock(program, folder),
             "uid": own_user(program, folder),
         }

@@ -85,6 +85,7 @@ def settings_of(program: Program, limits: Limits, *, folder: str) -> dict[str, A
         "alone": False,
         "count_processes": True,
         "lock": None,
+        "remove": False,
     }
 
 

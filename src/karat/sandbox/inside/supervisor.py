@@ -69,6 +69,8 @@ def main(settings: dict[str, Any]) -> None:
     left, swept = sweep(settings, pid)
     changes = folder.changes(settings["folder"], given, keep=settings["keep_files"])
     tell(status, {"files": changes, "left": left, "swept": swept})
+    if settings["remove"]:  # here, because the trusted process may have died
+        folder.remove(settings["folder"])
 
 
 def tell(status: int, message: dict[str, Any]) -> None:
