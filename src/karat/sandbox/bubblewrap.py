@@ -40,7 +40,7 @@ from karat.sandbox.process import (
 from karat.sandbox.transport import Pipes
 from karat.sandbox.types import Call, Limits, Program, Run, Wall
 
-WORK = "/work"
+WORK = "/karat-work"
 KARAT = "/karat"
 ROOT_KEEPS = ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE", "CAP_KILL")
 """What the supervisor needs, where it is root, to give the program a user of its own and to end it."""
