@@ -21,6 +21,7 @@ from karat.selftest import (
     curves,
     grade_cheats,
     grade_hardcoding,
+    grade_rollouts,
     grade_tasks,
     mitigations,
     rl,
@@ -60,6 +61,7 @@ TITLES = {
     **audit_sanity.TITLES,
     **grade_cheats.TITLES,
     **grade_hardcoding.TITLES,
+    **grade_rollouts.TITLES,
     **grade_tasks.TITLES,
 }
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {code: (title, *_EXPLANATION) for code, title in TITLES.items()}
@@ -97,6 +99,7 @@ def selftest(
         *audit_sanity.sanity_rows(replications, config.seed, progress),
         *grade_tasks.task_rows(replications, config.seed, progress),
         *grade_hardcoding.hardcoding_rows(replications, config.seed, progress),
+        *grade_rollouts.rollout_rows(replications, config.seed, progress),
         *grade_cheats.cheat_rows(replications, config.seed, progress),
     ]
     broken = [row for row in rows if not row.is_kept]
