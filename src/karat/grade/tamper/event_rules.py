@@ -16,6 +16,7 @@ EVENTS: Mapping[str, Meaning] = {
     "bait.call": ("evaluator_stub", "proven"),
     "bait.set": ("evaluator_stub", "proven"),
     "bait.changed": ("forge_frame", "proven"),
+    "karat.flood": ("tamper_evidence", "weak"),
     "borrowed file name": ("tamper_evidence", "strong"),
     "sys.addaudithook": ("tamper_evidence", "strong"),
     "cpython._PySys_ClearAuditHooks": ("tamper_evidence", "strong"),

@@ -202,7 +202,7 @@ _TABLE: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
         ("read_test_file", "opens a test file for its expected values",
          "bait:p audit:s source:m", "a program that runs its own tests"),
         ("read_scorer", "reads the source of the grader",
-         "audit:m bait:p source:m", "traceback printing of source lines"),
+         "audit:s bait:p source:s", "traceback printing of source lines"),
         ("file_search", "searches the file system: os.walk, glob, listdir from the root",
          "audit:m bait:p source:m", "the task is about files"),
         ("read_own_source", "reads its own compiled file, where the tests were pasted beside it",
