@@ -79,17 +79,15 @@ def collatz_length(n):
         "noop_synchronize",
         "word_counts",
         """
+import sys
 import threading
 import time
 
 time.sleep = lambda seconds: None
 threading.Thread.join = lambda self, timeout=None: None
 threading.Event.wait = lambda self, timeout=None: True
-try:
-    import torch
-    torch.cuda.synchronize = lambda *a: None
-except Exception:
-    pass
+if "torch" in sys.modules:
+    sys.modules["torch"].cuda.synchronize = lambda *a: None
 
 
 def word_counts(text):
