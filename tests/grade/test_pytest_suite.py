@@ -366,6 +366,19 @@ def test_files_that_hook_the_runner_are_left_out_and_said(context: Context) -> N
     } <= remarks(found)
 
 
+def test_tests_may_use_files_random_numbers_and_mocks_of_their_own(context: Context) -> None:
+    suite = (
+        "import random\nfrom unittest import mock\n\nimport solution\n\n\n"
+        "def test_file(tmp_path, tmpdir):\n    (tmp_path / 'n').write_text('7')\n"
+        "    assert solution.f(int((tmp_path / 'n').read_text())) == 49\n\n\n"
+        "def test_random():\n    for _ in range(5):\n        x = random.randint(0, 99)\n"
+        "        assert solution.f(x) == x * x\n\n\n"
+        "def test_mock():\n    with mock.patch('solution.f', return_value=5) as fake:\n"
+        "        assert solution.f(1) == 5\n        assert fake.called\n    assert solution.f(3) == 9\n"
+    )
+    assert set(verdicts(evaluate(task_of(suite), SQUARE, context)).values()) == {"pass"}
+
+
 def test_remarks_come_back_as_they_were() -> None:
     assert parse_remark(remark("shadow_module", "strong", "a: b\nc")) == ("shadow_module", "strong", "a: b\nc")
     assert parse_remark("no farewell") is None

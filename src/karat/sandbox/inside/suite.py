@@ -91,6 +91,7 @@ def run_pytest(config: dict[str, Any], plugin: Any) -> int:
         "-o",
         "xfail_strict=true",
     ]
+    arguments += ["--basetemp", os.path.join(os.getcwd(), "tmp-of-tests")]  # the only folder that every back end has
     arguments += [] if config["conftest"] else ["--noconftest"]
     arguments += ["-o", f"python_files={' '.join(config['patterns'])}"] if config.get("patterns") else []
     return int(pytest.main([*arguments, *config["tests"]], plugins=[plugin]))
