@@ -31,6 +31,12 @@ def opens(path, flags=os.O_RDONLY):
     os.close(end)
     return f"it opened {path}"
 
+def makes(path):
+    """The same for a file that must not be made; it is taken away again."""
+    told = opens(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    os.unlink(path)
+    return told
+
 # ---- first, before the others open anything
 def more_descriptors(t):
     open_ends = []
@@ -45,7 +51,7 @@ def more_descriptors(t):
 # ---- files of the host
 def read_secret_file(t): return "it read the secret" if open(t["secret"]).read() == t["token"] else ""
 def list_secret_folder(t): return f"it listed {os.listdir(os.path.dirname(t['secret']))}"
-def write_beside_the_secret(t): return opens(t["secret"] + ".new", os.O_CREAT | os.O_WRONLY)
+def write_beside_the_secret(t): return makes(t["secret"] + ".new")
 def link_to_the_secret(t):
     os.symlink(t["secret"], "link")
     return "it read through a link" if open("link").read() == t["token"] else ""
@@ -54,17 +60,18 @@ def hard_link_to_the_secret(t):
     return "it made another name of the secret"
 def rename_the_secret(t):
     os.rename(t["secret"], "stolen")
+    os.rename("stolen", t["secret"])
     return "it moved the secret"
 def open_by_handle(t): return call(303, 264, -100, t["secret"].encode(), 0, 0, 0)
 def write_the_standard_library(t): return opens(os.__file__, os.O_WRONLY | os.O_APPEND)
 def plant_sitecustomize(t):
     for folder in (*sys.path, sys.prefix, os.path.expanduser("~/.local/lib"), "/usr/lib/python3/dist-packages"):
         if os.path.isdir(folder) and not folder.startswith(os.getcwd()):
-            opens(os.path.join(folder, "sitecustomize.py"), os.O_CREAT | os.O_WRONLY)
-            return f"it wrote to {folder}"
+            try: return makes(os.path.join(folder, f"karat-test-{os.getpid()}.py"))
+            except OSError: pass
 def plant_pth(t):
     folder = os.path.join(os.path.dirname(os.__file__), "site-packages")
-    return opens(os.path.join(folder, "karat-test.pth"), os.O_CREAT | os.O_WRONLY)
+    return makes(os.path.join(folder, "karat-test.pth"))
 def touch_the_standard_library(t):
     before = os.stat(os.__file__)
     os.utime(os.__file__, (before.st_atime, before.st_mtime + 1))
