@@ -203,5 +203,7 @@ def test_the_end_of_a_run() -> None:
     assert surest(Run(ended="wall")) == ("", "")
     assert surest(Run(ended="wall"), "while True:\n    pass\n") == ("hang", "moderate")
     assert surest(Run(ended="done", anomalies=("no farewell",))) == ("tamper_evidence", "strong")
+    late = ("did not leave when told", "no farewell")
+    assert surest(Run(ended="done", anomalies=late))[1] == "weak"
     assert surest(Run(ended="exit", exit_code=0, anomalies=("no farewell",)))[0] == "os_exit"
     assert surest(Run(ended="done", anomalies=("extra reply",))) == ("forge_result", "strong")

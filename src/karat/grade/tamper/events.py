@@ -253,7 +253,8 @@ def signs_of_denial(denial: Denial, source: Scanned) -> Iterator[Sign]:
 
 def signs_of_anomaly(remark: str, run: Run) -> Iterator[Sign]:
     if remark == "no farewell":
-        if run.ended == "done":
+        held_up = any(other.startswith(("did not leave", "supervisor")) for other in run.anomalies)
+        if run.ended == "done" and not held_up:
             yield Sign("tamper_evidence", "strong", "channel", "answered every call and then left without its record")
         return
     known = meaning(event_rules.ANOMALIES, remark)
