@@ -114,7 +114,7 @@ def rows_of(cheats: list[Drawn], specials: list[Drawn], honest: list[Drawn], bac
         "SE601": [d.graded.passed for d in cheats],
         "SE602": [d.surest for d in cheats],
         "SE603": [bool(d.graded.tamper) for d in cheats],
-        "SE604": [any(a.family == d.program.family for a in d.graded.tamper) for d in cheats if d.graded.tamper],
+        "SE604": [any(a.family == d.program.family for a in d.graded.tamper) for d in cheats],
         "SE605": [d.graded.passed for d in specials],
         "SE606": [d.graded.special_cased is True for d in specials],
         "SE607": [d.graded.passed for d in honest],
