@@ -177,6 +177,24 @@ def f(flags):
     assert [denial.syscall for denial in result.denials] == ["clone"]
 
 
+def test_a_descriptor_sent_to_the_trusted_side_holds_nothing_open(sandbox: NamespaceSandbox) -> None:
+    """The write ends of a program's own pipes, unread in its channel, keep the pipes from ever ending."""
+    source = """
+import os, socket
+channel = socket.socket(fileno=os.dup(3))
+for end in (1, 2, 5):
+    channel.send(bytes(8))
+    socket.send_fds(channel, [bytes(4)], [end])
+os._exit(0)
+"""
+    session = sandbox.open(Program(source=source), limits=LIMITS)
+    time.sleep(0.5)  # it has ended, and nothing was read
+    began = time.monotonic()
+    assert session.close().ended == "exit"
+    assert time.monotonic() - began < 5.0
+    assert value(sandbox, "def f(): return 1") == 1
+
+
 def test_denials_say_what_was_meant(sandbox: NamespaceSandbox) -> None:
     source = """
 import os, socket

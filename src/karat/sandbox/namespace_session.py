@@ -80,6 +80,8 @@ class NamespaceSession:
         self.evidence_fd, evidence = os.pipe()
         self.stdout_fd, stdout = os.pipe()
         self.stderr_fd, stderr = os.pipe()
+        for end in (self.evidence_fd, self.stdout_fd, self.stderr_fd):
+            os.set_blocking(end, False)
         given = [theirs.fileno(), evidence, stdout, stderr]
         if self.program.stdin:
             given.append(self._stdin())
@@ -211,7 +213,10 @@ class NamespaceSession:
 
     def _read_stream(self, fd: int) -> bool:
         """Take one part of printed text or evidence; whether there was any."""
-        part = os.read(fd, 1 << 16)
+        try:
+            part = os.read(fd, 1 << 16)
+        except BlockingIOError:  # empty, and not ended: the program has sent its own end somewhere
+            return False
         if not part:
             self._forget(fd)
             return False

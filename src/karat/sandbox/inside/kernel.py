@@ -155,12 +155,12 @@ class Cloner:
         place = ctypes.c_long(0)
         with contextlib.suppress(OSError):  # without checkpoint/restore: the C library's record of the thread is stale
             prctl(PR_GET_TID_ADDRESS, ctypes.addressof(place))
-        self.tid_address = place.value
+        self.spare = ctypes.c_long(0)  # written to in its stead: the filter knows the flags of one clone only
+        self.tid_address = place.value or ctypes.addressof(self.spare)
         self.pidfd = ctypes.c_int(-1)
         pidfd_address = ctypes.addressof(self.pidfd)
-        flags = CANDIDATE if self.tid_address else CANDIDATE & ~(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
         tail = (self.tid_address, 0) if MACHINE in ("x86_64", "amd64") else (0, self.tid_address)
-        self.words = (NUMBER["clone"], flags, 0, pidfd_address, *tail, 0)
+        self.words = (NUMBER["clone"], CANDIDATE, 0, pidfd_address, *tail, 0)
 
     def clone(self) -> tuple[int, int]:
         """Process id and pidfd in the parent; (0, -1) in the child.
