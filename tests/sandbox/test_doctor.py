@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -141,3 +143,14 @@ def test_this_machine_is_examined_by_trying() -> None:
     if not policy.missing_walls(found[used].walls, "standard"):
         with open_sandbox() as sandbox:  # type: ignore[attr-defined]
             assert sandbox.name == used
+
+
+def test_the_command_prints_the_table_and_then_the_verdict() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "karat", "grade", "--doctor"], capture_output=True, text=True, check=False, timeout=60
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["wall", *MODULES]
+    assert any(line.startswith("network ") for line in lines)
+    assert any("GR101" in line for line in lines)
+    assert done.returncode in (0, 1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from karat.cli.output import finish, verb_at_work, with_command_line
+from karat.cli.output import finish, verb_at_work, with_command_line, write_out
 from karat.cli.shared import SharedVerb
 from karat.errors import InputError
 from karat.grade.config import GradeConfig
@@ -62,6 +62,8 @@ def grade(
 
             prepare_folder(Path(config.report))
             result = write_report(result, Path(config.report))
+    if doctor and not (shared.json or shared.md):
+        write_out(_walls(result))
     finish(result, shared)
 
 
@@ -71,6 +73,13 @@ def _doctor(given: list[str]) -> Result:
     if given:
         raise InputError(f"--doctor takes no files; {given[0]!r} was given.")
     return doctor_result()
+
+
+def _walls(result: Result) -> str:
+    """The table of walls, which the text of a result leaves out."""
+    from karat.sandbox.doctor import wall_lines
+
+    return "\n".join([*wall_lines(result), "", ""])
 
 
 def _rollout(given: list[str], out: Path | None, config: RolloutConfig, progress: Callable[..., Any] | None) -> Result:
