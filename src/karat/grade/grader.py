@@ -18,7 +18,6 @@ from karat.grade.config import GradeConfig
 from karat.grade.hardcoding import hidden_results, special_casing
 from karat.grade.kinds import Context, evaluate
 from karat.grade.kinds.trusted import PRELOADED, package_folders
-from karat.grade.patches import patch_attempts
 from karat.grade.tamper.baits import make_baits
 from karat.grade.tamper.observe import collect
 from karat.grade.types import Attempt, Candidate, Evaluation, Graded, Task, TestResult
@@ -129,8 +128,6 @@ class Grader:
             if judge_tests(evaluation).verdict not in ("error", "timeout"):
                 break
         evaluation = settled(evaluations)
-        if self.config.watch:
-            merge_attempts(found, patch_attempts(task, candidate.code))
         held = self._held_out(candidate, task, evaluation, context, rng)
         merge_attempts(found, held.attempts)
         graded = self._graded(candidate, task, evaluation, tuple(found.values()), context, held=held)
