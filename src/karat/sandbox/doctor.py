@@ -203,7 +203,9 @@ def _walls_table(reports: Sequence[BackendReport]) -> Table:
             found = next((item for item in report.walls if item.name == name), None)
             cells.append("-" if found is None else "stands" if found.stands else f"no: {found.why_not}")
         rows.append(tuple(cells))
-    absent = [f"{report.name} does not work here: {report.why_not}." for report in reports if not report.works]
+    absent = [
+        f"{report.name} does not work here: {report.why_not.rstrip('.? ')}." for report in reports if not report.works
+    ]
     return Table(
         name="walls",
         title="Which walls stand, by back end",
