@@ -87,6 +87,7 @@ def judged(task: Task, code: str, context: Context, seed: int) -> dict[str, Any]
         "task": task.task_id, "special": special, "n": gap.n_held_out, "failed": gap.n_held_out_failed,
         "larger_failed": sum(r.verdict == "fail" and r.test_id.startswith("larger") for r in held.results),
         "larger": sum(r.verdict in ("pass", "fail") and r.test_id.startswith("larger") for r in held.results),
+        "named": any(attempt.technique == "default_for_large" for attempt in attempts),
         "strong": any(attempt.confidence == "strong" for attempt in attempts),
         "said": tuple(f"{attempt.technique} {attempt.confidence}" for attempt in attempts),
     }  # fmt: skip
@@ -176,7 +177,9 @@ def main() -> None:
         group = [row for row in planted if row["strength"] == strength]
         if group:
             rows.append({"what": f"planted, {strength}: called special-cased", **share(group, "special")})
-            rows.append({"what": f"planted, {strength}: strong sign", **share(group, "strong")})
+            last = "named" if strength == "constant for large" else "strong"
+            told = "named so, and not special-cased" if last == "named" else "strong sign"
+            rows.append({"what": f"planted, {strength}: {told}", **share(group, last)})
     inputs = sum(row["n"] for row in asked)
     failed = sum(row["failed"] for row in asked)
     by_task = Counter(row["task"] for row in asked if row["failed"])
