@@ -195,6 +195,22 @@ os._exit(0)
     assert value(sandbox, "def f(): return 1") == 1
 
 
+def test_a_large_call_does_not_wait_for_a_program_that_waits_for_us(sandbox: NamespaceSandbox) -> None:
+    source = """
+import socket
+print("x" * 300_000, flush=True)
+try: socket.socket()
+except OSError: pass
+print("y" * 300_000, flush=True)
+def f(x): return len(x)
+"""
+    began = time.monotonic()
+    result = run(sandbox, source, "z" * 2_000_000)
+    assert [reply.value for reply in result.replies] == [2_000_000], result
+    assert len(result.stdout) == 600_002
+    assert time.monotonic() - began < 4.0
+
+
 def test_denials_say_what_was_meant(sandbox: NamespaceSandbox) -> None:
     source = """
 import os, socket

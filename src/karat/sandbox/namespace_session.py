@@ -30,6 +30,8 @@ QUIET_MS = 3
 Waking for each line printed would cost more than the program."""
 LOOK_MS = 50
 """How often the processor time of a program that does not answer is looked at."""
+WRITE_S = 0.005
+"""How long to look for other things to do while a program does not read."""
 FAREWELL_S = 2.0
 KILL_S = 5.0
 SIGSYS = 31
@@ -250,17 +252,27 @@ class NamespaceSession:
             self.evidence.remark("evidence: no frame of the protocol")
 
     def _write(self, data: bytes) -> None:
-        """Send to the program within its time; nothing where it does not read."""
+        """Send to the program within its time; nothing where it does not read. What it does meanwhile is served: it
+        may be waiting for us to read or to refuse something before it reads."""
         view = memoryview(data)
         while view and self.ended is None:
             try:
                 view = view[self.channel.send(view) :]
             except BlockingIOError:
-                waiting = select.poll()
-                waiting.register(self.channel_fd, select.POLLOUT)
-                if not waiting.poll(LOOK_MS) and time.monotonic() > self.deadline:
+                if time.monotonic() > self.deadline:
                     self._end("wall", f"no answer within {self.limits.wall_s:g} s")
                     self._kill()
+                    return
+                if self.closed:
+                    return
+                quick = self.worker.quick
+                quick.modify(self.channel_fd, select.POLLIN | select.POLLOUT)
+                try:
+                    self._serve(time.monotonic() + WRITE_S)
+                except wire.PeerGoneError as error:
+                    self._end("fault", f"{error} while a program ran")
+                if not self.closed:
+                    quick.modify(self.channel_fd, select.POLLIN)
             except OSError:
                 return
 
