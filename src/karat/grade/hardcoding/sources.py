@@ -93,7 +93,7 @@ def drawn_inputs(task: Task, *, n: int, seed: int) -> list[tuple[Plain, ...]]:
     Raises: MissingDependencyError: Hypothesis is not installed. InputsError: the strategies do not work.
     """
     if find_spec("hypothesis") is None:
-        raise MissingDependencyError("hypothesis", "hypothesis")
+        raise MissingDependencyError("hypothesis", "grade")
     reader, writer = os.pipe()
     job = {"source": task.generator, "seed": seed, "n": n, "to": writer}
     payload = wire.dump(job)

@@ -82,7 +82,7 @@ def evaluate_suite(task: Task, code: str | bytes, context: Context) -> Evaluatio
     if not submission.pinned:
         return Evaluation(tests=(), runs=(), problem="the task has no tests: give test_code, or files and test_files")
     if not package_folders():
-        return Evaluation(tests=(), runs=(), problem="pytest is not installed beside karat: `pip install pytest`")
+        return Evaluation(tests=(), runs=(), problem="pytest is not installed beside karat: pip install 'karat[grade]'")
     asks_shared = task.extra.get("trust") == "shared"
     baseline = baseline_of(task, context) if task.reference and not asks_shared else Baseline()
     if asks_shared or (baseline.limits and context.isolated):
