@@ -186,7 +186,8 @@ class Graded:
     tamper: tuple[Attempt, ...] = ()
     step: int | None = None
     special_cased: bool | None = None
-    """Passes the visible tests and fails held-out ones; None where there were none to compare."""
+    """Passes the visible tests, and by held-out inputs, by its source or by other orders and names does no more than
+    that; False: held-out inputs were judged and it does; None: neither (`hardcoding.special_casing`)."""
     visible_passed: int = 0
     visible_total: int = 0
     hidden_passed: int = 0
