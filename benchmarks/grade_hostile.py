@@ -34,7 +34,8 @@ from sandbox import hostile  # noqa: E402
 TIGHT = Limits(wall_s=0.15, cpu_s=0.1, memory_mb=128, files_mb=4, output_kb=16, reply_kb=64)
 ROOM = Limits(wall_s=10.0, cpu_s=8.0, memory_mb=256, files_mb=4)
 HONEST = "def f(x, y):\n    return [x * y, sorted({x, y}), str(x)[::-1]]\n"
-BLOCK = 100
+BLOCK = {"namespaces": 100}
+"""Honest programs of one block of timing; elsewhere 20, because an interpreter starts for each."""
 NEEDS_PROCESSES_OF_ITS_OWN = ("signals everything", "multiplies")
 TOO_LARGE = ("one line of 100 MB",)
 """Half a second of printing each: left to the tests."""
@@ -96,10 +97,11 @@ def state(folder: str) -> dict[str, int]:
 
 def rate(sandbox: Sandbox, rng: random.Random) -> float:
     """Honest programs a second over one block."""
+    block = BLOCK.get(sandbox.name, 20)
     began = time.perf_counter()
-    right = sum(honest(sandbox, rng) for _ in range(BLOCK))
-    assert right == BLOCK
-    return BLOCK / (time.perf_counter() - began)
+    right = sum(honest(sandbox, rng) for _ in range(block))
+    assert right == block
+    return block / (time.perf_counter() - began)
 
 
 def main() -> None:
