@@ -28,6 +28,7 @@ from karat.grade.kinds.submission import Submission, submission_of
 from karat.grade.kinds.trusted import package_folders, result_of
 from karat.grade.kinds.twins import Altered, alter, canary_file, tests_of_source
 from karat.grade.types import Evaluation, Task, TestResult, TestVerdict
+from karat.sandbox.inside.suite import TEMPORARY
 from karat.sandbox.types import Call, Program, Run
 from karat.types import NAN
 
@@ -158,9 +159,14 @@ def run_shared(
 
 
 def without_runner(run: Run) -> Run:
-    """A run without what the test runner itself does in that process: events of no line of the candidate's."""
-    events = tuple(event for event in run.events if event.line is not None)
-    return replace(run, events=events, seals=tuple(seal for seal in run.seals if seal.name not in RUNNERS_OWN))
+    """A run without what the test runner itself does in that process: events of no line of the candidate's, seals that
+    it breaks, and its folder of temporary files."""
+    return replace(
+        run,
+        events=tuple(event for event in run.events if event.line is not None),
+        seals=tuple(seal for seal in run.seals if seal.name not in RUNNERS_OWN),
+        files=tuple(change for change in run.files if not change.path.startswith(TEMPORARY)),
+    )
 
 
 def canary_path(beside: str, names: list[str], taken: set[str], rng: random.Random) -> str:

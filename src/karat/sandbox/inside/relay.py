@@ -89,7 +89,8 @@ class FolderLoader(importlib.machinery.SourceFileLoader):
 
 
 FINDER = FolderFinder()
-sys.meta_path.insert(0, FINDER)
+if sys.modules["karat"].__spec__ is None:  # inside: there the packages above this one are stubs
+    sys.meta_path.insert(0, FINDER)
 
 
 def import_module(name: str, folders: list[str]) -> ModuleType:

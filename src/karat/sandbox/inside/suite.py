@@ -17,6 +17,7 @@ from typing import Any
 from karat.sandbox.inside import proxy, relay, suite_seal
 
 REASON_LENGTH = 600
+TEMPORARY = "tmp-of-tests"
 OPTIONS = (
     *("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "no:doctest", "-rN"),
     *("-p", "no:junitxml", "-p", "no:pastebin", "-p", "no:stepwise", "-p", "no:setuponly", "-o", "addopts="),
@@ -91,7 +92,7 @@ def run_pytest(config: dict[str, Any], plugin: Any) -> int:
         "-o",
         "xfail_strict=true",
     ]
-    arguments += ["--basetemp", os.path.join(os.getcwd(), "tmp-of-tests")]  # the only folder that every back end has
+    arguments += ["--basetemp", os.path.join(os.getcwd(), TEMPORARY)]  # the only folder that every back end has
     arguments += [] if config["conftest"] else ["--noconftest"]
     arguments += ["-o", f"python_files={' '.join(config['patterns'])}"] if config.get("patterns") else []
     return int(pytest.main([*arguments, *config["tests"]], plugins=[plugin]))
