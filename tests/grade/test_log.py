@@ -45,6 +45,10 @@ EDITS: dict[str, Callable[[list[str]], list[str]]] = {
     "a line doubled": lambda lines: [lines[0], lines[1], lines[1], *lines[2:]],
     "the first removed": lambda lines: lines[1:],
     "a line cut": lambda lines: [*lines[:3], lines[3][:20]],
+    "the last line's end cut": lambda lines: [*lines[:3], lines[3][:-1]],
+    "a hash that is no hash": lambda lines: [*lines[:3], lines[3].replace('"hash": "', '"hash": "\\u00e9')],
+    "a record that is a list": lambda lines: [*lines[:3], '{"number":3,"previous":"","hash":"","record":[1]}\n'],
+    "nested without end": lambda lines: [*lines[:3], "[" * 100_000 + "\n"],
 }
 
 
@@ -71,6 +75,30 @@ def test_goes_on_behind_the_records_that_are_kept(tmp_path: Path) -> None:
     log.append({"task_id": "new"})
     log.close()
     assert [line.record["task_id"] for line in read_log(path)] == ["t0", "t1", "new"]
+
+
+def test_bytes_that_are_no_text_show(tmp_path: Path) -> None:
+    path = written(tmp_path / "log")
+    path.write_bytes(path.read_bytes().replace(b"t3", b"\xff3"))
+    with pytest.raises(DataError, match="line 4: "):
+        list(read_log(path))
+
+
+def test_what_is_kept_is_never_written_anew(tmp_path: Path) -> None:
+    """A run that is killed right after it was resumed loses nothing: the kept lines never leave the file."""
+    path = written(tmp_path / "log")
+    log = VerdictLog(path, after=3)
+    assert len(list(read_log(path))) == 3
+    log.close()
+
+
+def test_two_runs_do_not_write_one_log(tmp_path: Path) -> None:
+    path = written(tmp_path / "log")
+    log = VerdictLog(path, after=4)
+    with pytest.raises(InputError, match="another run is writing it"):
+        VerdictLog(path, after=4)
+    log.close()
+    assert len(list(read_log(path))) == 4
 
 
 def test_a_short_key_is_refused(tmp_path: Path) -> None:

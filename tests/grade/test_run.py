@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from karat.errors import DataError, InputError
 from karat.grade.config import GradeConfig
 from karat.grade.grader import Grader
 from karat.grade.readers import read_tasks
+from karat.grade.results_file import ResultsWriter
 from karat.grade.run import grade
 from karat.grade.types import Candidate, Graded
 from karat.grade.verification import verify
@@ -194,6 +195,66 @@ def test_another_question_does_not_resume(tmp_path: Path) -> None:
         grade([ADD], ROWS[:3], out=tmp_path / "r.jsonl", progress=stop, **OPTIONS)
     with pytest.raises(InputError, match=r"asked something else \(options\)"):
         grade([ADD], ROWS[:3], out=tmp_path / "r.jsonl", **{**OPTIONS, "seed": 5})
+
+
+def test_a_run_killed_right_after_it_was_resumed_loses_nothing(tmp_path: Path) -> None:
+    out = stopped_run(tmp_path)
+    part, log = tmp_path / "r.jsonl.part", tmp_path / "r.jsonl.part.log"
+    before = part.read_bytes(), log.read_bytes()
+    writer = ResultsWriter(out, json.loads(before[1].splitlines()[0])["record"], b"")
+    assert (part.read_bytes(), log.read_bytes()) == before
+    assert len(writer.done) == 2
+
+
+@pytest.mark.parametrize("lost", [1, 5])
+def test_a_run_killed_in_the_middle_of_a_line_goes_on(tmp_path: Path, lost: int) -> None:
+    """Of a line whose end was lost nothing is kept: what follows would be written into it."""
+    out = stopped_run(tmp_path)
+    for name in ("r.jsonl.part", "r.jsonl.part.log"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-lost])
+    grade([ADD], ROWS[:3], out=out, **OPTIONS)
+    assert len(rows_of(out)) == 3
+    assert verify(out, tasks=[ADD], candidates=ROWS[:3]).verdict == "ok"
+
+
+def test_a_run_killed_between_its_two_last_moves_goes_on(tmp_path: Path) -> None:
+    out = stopped_run(tmp_path)
+    (tmp_path / "r.jsonl.part.log").rename(tmp_path / "r.jsonl.log")
+    before = (tmp_path / "r.jsonl.part").read_text()
+    grade([ADD], ROWS[:3], out=out, **OPTIONS)
+    assert out.read_text().startswith(before)  # with the times of the first run
+    assert verify(out, tasks=[ADD], candidates=ROWS[:3]).verdict == "ok"
+
+
+def stopped_run(folder: Path) -> Path:
+    """The results file of a run of three candidates that was stopped after two."""
+
+    def stop(stage: str, done: int, total: int, note: str) -> None:
+        if done == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        grade([ADD], ROWS[:3], out=folder / "r.jsonl", progress=stop, **OPTIONS)
+    return folder / "r.jsonl"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b'"passed": false', b'"passed": true, "passed": false', 1),
+        lambda text: text.replace(b"right", b"r\xffght", 1),
+        lambda text: b"[" * 100_000 + b"\n" + text.split(b"\n", 1)[1],
+    ],
+    ids=["a key given twice", "bytes that are no text", "nested without end"],
+)
+def test_a_results_file_of_any_bytes_is_told_from_the_logged(
+    graded: tuple[Path, Result], tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    out = copy_of(graded[0], tmp_path)
+    out.write_bytes(change(out.read_bytes()))
+    result = verify(out)
+    assert result.verdict == "problem"
+    assert result.values["n_faults"] == 1
 
 
 def test_no_log_is_an_error(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_an_expected_output_changed() -> None:
 
 
 def test_equal_values_of_other_types_are_told_apart() -> None:
-    values = [1, 1.0, True, "1", (1,), [1], {1}, b"1", {1: 1}, {"1": 1}]
+    values = [1, 1.0, True, "1", "1.0", "b'1'", (1,), [1], {1}, {1.0}, b"1", {1: 1}, {"1": 1}, 10**5000, 10**5000 + 1]
     assert len({canonical(value) for value in values}) == len(values)
 
 

@@ -7,6 +7,7 @@ HMAC-SHA-256 with the key. The first record holds the seal of the start and the 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from karat.errors import DataError, InputError
 from karat.grade.seal import canonical
@@ -53,12 +54,11 @@ class VerdictLog:
         """Start a new log, or go on behind the first `after` records of the one that is there."""
         self.path, self.key = path, key
         self.number, self.head = 0, ORIGIN
-        kept = []
+        kept_bytes = 0
         for line in islice(read_log(path, key), after) if after else ():
-            kept.append(line.text)
+            kept_bytes += line.size_bytes
             self.number, self.head = line.number + 1, line.hash
-        self._stream = path.open("w", encoding="utf-8")
-        self._stream.writelines(kept)
+        self._stream = append_behind(path, kept_bytes)
 
     def append(self, record: Mapping[str, Any]) -> str:
         """Write one record; returns its hash."""
@@ -73,6 +73,23 @@ class VerdictLog:
         self._stream.close()
 
 
+def append_behind(path: Path, kept_bytes: int) -> TextIO:
+    """A file to append to, cut to its first `kept_bytes`: those are never written anew, so no moment loses them.
+
+    Raises: InputError: another run is writing it.
+    """
+    stream = path.open("a", encoding="utf-8", newline="\n")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        raise InputError(f"{path}: another run is writing it. Wait for its end, or name another --out.") from None
+    except OSError:  # a file system without locks: two runs at once are not told apart there
+        pass
+    stream.truncate(kept_bytes)
+    return stream
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One checked line."""
@@ -80,7 +97,7 @@ class LogLine:
     number: int
     record: Mapping[str, Any]
     hash: str
-    text: str
+    size_bytes: int
 
 
 def read_log(path: Path, key: bytes = b"") -> Iterator[LogLine]:
@@ -90,7 +107,7 @@ def read_log(path: Path, key: bytes = b"") -> Iterator[LogLine]:
     """
     previous = ORIGIN
     try:
-        stream = path.open(encoding="utf-8")
+        stream = path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}. Name the log that karat grade wrote beside its results.") from None
     with stream:
@@ -98,16 +115,19 @@ def read_log(path: Path, key: bytes = b"") -> Iterator[LogLine]:
             where = f"{path}, line {number + 1}"
             try:
                 row = json.loads(text)
-                stated = (row["number"], row["previous"], row["hash"])
+                stated = (row["number"], row["previous"], str(row["hash"]))
                 record = row["record"]
-            except (ValueError, KeyError, TypeError):
-                raise DataError(f"{where}: not a line of a verdict log (cut off, or changed by hand).") from None
+                digest = link(previous, record, key)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                record = None
+            if not isinstance(record, dict) or not text.endswith(b"\n"):
+                raise DataError(f"{where}: not a line of a verdict log (cut off, or changed by hand).")
             if stated[0] != number or stated[1] != previous:
                 raise DataError(f"{where}: the chain is broken: a line before it was removed, added or moved.")
-            if not hmac.compare_digest(str(stated[2]), link(previous, record, key)):
+            if not hmac.compare_digest(stated[2].encode("ascii", "replace"), digest.encode()):
                 told = "" if key else " (a signed log needs --key-file)"
                 raise DataError(
                     f"{where}: its hash does not fit its record: it was changed after it was written{told}."
                 )
-            previous = str(stated[2])
-            yield LogLine(number, record, previous, text)
+            previous = digest
+            yield LogLine(number, record, previous, len(text))

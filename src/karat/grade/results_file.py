@@ -13,7 +13,7 @@ from typing import Any
 from karat import __version__
 from karat.errors import DataError, InputError
 from karat.grade.config import GradeConfig
-from karat.grade.log import VerdictLog, read_log
+from karat.grade.log import VerdictLog, append_behind, read_log
 from karat.grade.rows import graded_of, row_of
 from karat.grade.seal import Seal, canonical
 from karat.grade.types import Candidate, Graded
@@ -69,37 +69,40 @@ class ResultsWriter:
         if out.exists() and not overwrite:
             raise InputError(f"{out} is there already. Name another --out, or give --overwrite.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        self.done = [] if overwrite else self._unfinished()
+        self.done, kept_bytes = ([], 0) if overwrite else self._unfinished()
+        self.stream = append_behind(self.part, kept_bytes)
         self.log = VerdictLog(log_path(self.part), key, after=len(self.done) + 1 if self.done else 0)
-        kept = self.part.read_text(encoding="utf-8").splitlines(keepends=True)[: len(self.done)] if self.done else []
-        self.stream = self.part.open("w", encoding="utf-8")
-        self.stream.writelines(kept)
         if not self.done:
             self.log.append(request)
 
-    def _unfinished(self) -> list[Graded]:
+    def _unfinished(self) -> tuple[list[Graded], int]:
+        """Results of an unfinished run, and the bytes that they take in its results file."""
+        if self.part.exists() and not log_path(self.part).exists() and log_path(self.out).exists():
+            os.replace(log_path(self.out), log_path(self.part))  # it was killed between the two moves of `finish`
         if not self.part.exists() or not log_path(self.part).exists():
-            return []
+            return [], 0
         records = sound_records(log_path(self.part), self.key)
         if not records:
-            return []
+            return [], 0
         if records[0] != self.request:
             names = sorted(name for name in self.request if records[0].get(name) != self.request[name])
             raise InputError(
                 f"{self.part} is of an unfinished run that was asked something else ({', '.join(names)}). "
                 "Give the same inputs and options, or --overwrite."
             )
-        done = []
-        with self.part.open(encoding="utf-8") as stream:
+        done: list[Graded] = []
+        kept_bytes = 0
+        with self.part.open("rb") as stream:
             for record, text in zip(records[1:], stream, strict=False):
                 try:
                     row = json.loads(text)
-                except ValueError:
+                    if hash_row(row) != record.get("row") or not text.endswith(b"\n"):
+                        break
+                    done.append(graded_of(row))
+                except (ValueError, KeyError, TypeError, RecursionError):  # cut off, or changed by hand
                     break
-                if hash_row(row) != record.get("row"):
-                    break
-                done.append(graded_of(row))
-        return done
+                kept_bytes += len(text)
+        return done, kept_bytes
 
     @property
     def paths(self) -> tuple[Path, Path]:

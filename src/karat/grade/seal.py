@@ -69,12 +69,14 @@ def canonical(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | str) or (isinstance(value, int) and value.bit_length() < 10_000):
         return value
+    if isinstance(value, int):  # more digits than Python writes in tens
+        return ["int", hex(value)]
     if isinstance(value, Mapping):
         return {f"{type(key).__name__}:{key!r}": _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [type(value).__name__, *map(_plain, value)]
     if isinstance(value, set | frozenset):
-        return [type(value).__name__, *sorted(map(repr, value))]
-    return repr(value)
+        return [type(value).__name__, *sorted(json.dumps(_plain(item), sort_keys=True) for item in value)]
+    return [type(value).__name__, repr(value)]  # marked: 1.0 is not the text "1.0"
