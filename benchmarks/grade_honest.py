@@ -8,7 +8,8 @@
 3. CodeT's HumanEval pool, 164 x 100 samples of CodeGen-16B, graded twice with the whole grader (isolation and detection
    on), executed plainly once: verdicts of the two gradings must be identical; where grading and plain execution differ,
    the difference is listed.
-`--seconds` is the limit of one program, for grading and for plain execution. Time-outs are not tried again here.
+`--seconds` is the limit of one sample, for grading and for plain execution; canonical solutions have a minute, since one
+of MBPP's takes 3 s. `--reruns` is how often a time-out is tried again (the grader's default is 2).
 """
 
 from __future__ import annotations
@@ -37,13 +38,30 @@ from karat.sandbox import open_sandbox
 HUMANEVAL = ("humaneval", "data__HumanEval.jsonl.gz")
 MBPP = ("codet", "CodeT__data__dataset__mbpp_sanitized_for_code_generation.jsonl.zst")
 POOL = ("codet", "derived__codegen16b_humaneval_gold_and_proxy.jsonl.zst")
+CANONICAL_SECONDS = 60.0
+NUMPY = (
+    "right, but runs on into `import numpy` or `import pandas`: visible plainly, not in the sandbox (--packages names what "
+    "candidates may import); CodeT's derived gold calls it wrong for the same reason"
+)
 READ = {
+    ("HumanEval/50", "32"): NUMPY,
+    ("HumanEval/61", "5"): NUMPY,
+    ("HumanEval/111", "64"): NUMPY,
     (
-        "HumanEval/50",
-        "32",
-    ): "right, but runs on into `import numpy`, `import pandas`: visible plainly, not in the sandbox "
-    "(--packages names what candidates may import); CodeT's derived gold calls it wrong for the same reason",
-    ("HumanEval/111", "64"): "right, but runs on into `import pandas`, as above",
+        "HumanEval/10",
+        "21",
+    ): "wrong; runs on into imports of a test suite (unittest, unittest.mock): a false flag, which the "
+    "import of asyncio under unittest.mock set off",
+    (
+        "HumanEval/38",
+        "44",
+    ): "wrong: calls itself for ever, 100 times over; how many of the 100 come before the limit depends "
+    "on the machine's load, the verdict does not",
+    (
+        "HumanEval/67",
+        "99",
+    ): "wrong, in 3 ms of processor time; once no answer came for 3 s on a machine with a load of 15, "
+    "and time-outs were not tried again in that run; fails every time otherwise",
     (
         "HumanEval/132",
         "79",
@@ -82,8 +100,8 @@ def mended_program(task: Task) -> str:
     return f"import math, sys\n{task.reference}\n{tests}\nkarat_check({task.entry_point})\n"
 
 
-def config_of(seconds: float, *, watch: bool) -> GradeConfig:
-    return GradeConfig(check_tasks=False, held_out=0, reruns=0, wall_s=seconds, cpu_s=seconds, watch=watch)
+def config_of(seconds: float, *, reruns: int, watch: bool) -> GradeConfig:
+    return GradeConfig(check_tasks=False, held_out=0, reruns=reruns, wall_s=seconds, cpu_s=seconds, watch=watch)
 
 
 def canonical(tasks: Sequence[Task], config: GradeConfig) -> dict[str, Any]:
@@ -163,17 +181,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, default=0, help="only so many tasks of each set")
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--reruns", type=int, default=2)
     parser.add_argument("--keep", default="", help="write the first grading of each sample to this JSON lines file")
     parser.add_argument("--no-watch", action="store_true", help="without detection")
     options = parser.parse_args()
-    config = config_of(options.seconds, watch=not options.no_watch)
+    watch = not options.no_watch
+    config = config_of(options.seconds, reruns=options.reruns, watch=watch)
+    patient = config_of(CANONICAL_SECONDS, reruns=options.reruns, watch=watch)
     cut = slice(options.limit or None)
     humaneval = read_tasks(real_file(*HUMANEVAL))[0][cut]
     mbpp = read_tasks(real_file(*MBPP))[0][cut]
     results: dict[str, Any] = {}
     with open_sandbox() as trusted:
         for name, tasks in (("HumanEval", humaneval), ("MBPP sanitized", mbpp)):
-            results |= {f"{name}: {key}": value for key, value in canonical(tasks, config).items()}
+            results |= {f"{name}: {key}": value for key, value in canonical(tasks, patient).items()}
             results |= {f"{name}: {key}": value for key, value in coverage(tasks, trusted)[0].counts().items()}
     by_id = {task.task_id: task for task in humaneval}
     pool = [c for c in read_candidates(real_file(*POOL), humaneval)[0] if c.task_id in by_id]
