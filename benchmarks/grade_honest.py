@@ -8,8 +8,8 @@
 3. CodeT's HumanEval pool, 164 x 100 samples of CodeGen-16B, graded twice with the whole grader (isolation and detection
    on), executed plainly once: verdicts of the two gradings must be identical; where grading and plain execution differ,
    the difference is listed.
-`--seconds` is the limit of one sample, for grading and for plain execution; canonical solutions have a minute, since one
-of MBPP's takes 3 s. `--reruns` is how often a time-out is tried again (the grader's default is 2).
+`--seconds` is the limit of one sample, for grading and for plain execution; canonical solutions have a minute, since
+one of MBPP's takes 3 s. `--reruns` is how often a time-out is tried again (the grader's default is 2).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,33 +41,20 @@ MBPP = ("codet", "CodeT__data__dataset__mbpp_sanitized_for_code_generation.jsonl
 POOL = ("codet", "derived__codegen16b_humaneval_gold_and_proxy.jsonl.zst")
 CANONICAL_SECONDS = 60.0
 NUMPY = (
-    "right, but runs on into `import numpy` or `import pandas`: visible plainly, not in the sandbox (--packages names what "
-    "candidates may import); CodeT's derived gold calls it wrong for the same reason"
+    "right, but runs on into `import numpy` or `import pandas`: visible plainly, not in the sandbox (--packages names "
+    "what candidates may import); CodeT's derived gold calls it wrong for the same reason"
 )
+LOAD = "depends on the machine's load; the verdict does not"
 READ = {
-    ("HumanEval/50", "32"): NUMPY,
-    ("HumanEval/61", "5"): NUMPY,
-    ("HumanEval/111", "64"): NUMPY,
-    (
-        "HumanEval/10",
-        "21",
-    ): "wrong; runs on into imports of a test suite (unittest, unittest.mock): a false flag, which the "
-    "import of asyncio under unittest.mock set off",
-    (
-        "HumanEval/38",
-        "44",
-    ): "wrong: calls itself for ever, 100 times over; how many of the 100 come before the limit depends "
-    "on the machine's load, the verdict does not",
-    (
-        "HumanEval/67",
-        "99",
-    ): "wrong, in 3 ms of processor time; once no answer came for 3 s on a machine with a load of 15, "
-    "and time-outs were not tried again in that run; fails every time otherwise",
-    (
-        "HumanEval/132",
-        "79",
-    ): "wrong; its text grows to 900 MB, so which of its calls still end within the limit depends on "
-    "the machine's load; the verdict does not",
+    "HumanEval/50 32": NUMPY,
+    "HumanEval/61 5": NUMPY,
+    "HumanEval/111 64": NUMPY,
+    "HumanEval/10 21": "wrong; runs on into imports of a test suite: a false flag, set off by asyncio, which unittest.mock "
+    "imports",
+    "HumanEval/38 44": f"wrong: calls itself for ever, 100 times over; how many come before the limit {LOAD}",
+    "HumanEval/67 99": "wrong, in 3 ms of processor time; once no answer came for 3 s on a machine with a load of 15, and "
+    "time-outs were not tried again in that run; fails every time otherwise",
+    "HumanEval/132 79": f"wrong; its text grows to 900 MB, so which of its calls still end within the limit {LOAD}",
 }
 """Differences that were looked up by hand, and what they are."""
 WORKERS = len(os.sched_getaffinity(0))
@@ -172,8 +160,8 @@ def differences(
                 "plain": verdict,
                 "gold": candidate.extra.get("gold"),
                 "reason": next((t.reason for t in one.tests if t.verdict not in ("pass", "not run")), "")[:120],
-                "evidence": "; ".join(strong)[:160],
-                "read by hand": READ.get((candidate.task_id, candidate.candidate_id), "not read yet"),
+                "evidence": re.sub(r"/\S*/", "", "; ".join(strong))[:160],
+                "read by hand": READ.get(f"{candidate.task_id} {candidate.candidate_id}", "not read yet"),
             }
 
 
