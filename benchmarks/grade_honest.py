@@ -49,11 +49,11 @@ READ = {
     "HumanEval/50 32": NUMPY,
     "HumanEval/61 5": NUMPY,
     "HumanEval/111 64": NUMPY,
-    "HumanEval/10 21": "wrong; runs on into imports of a test suite: a false flag, set off by asyncio, which unittest.mock "
-    "imports",
+    "HumanEval/10 21": "wrong; runs on into imports of a test suite: a false flag, set off by asyncio, which "
+    "unittest.mock imports",
     "HumanEval/38 44": f"wrong: calls itself for ever, 100 times over; how many come before the limit {LOAD}",
-    "HumanEval/67 99": "wrong, in 3 ms of processor time; once no answer came for 3 s on a machine with a load of 15, and "
-    "time-outs were not tried again in that run; fails every time otherwise",
+    "HumanEval/67 99": "wrong, in 3 ms of processor time; once no answer came for 3 s on a machine with a load of 15, "
+    "and time-outs were not tried again in that run; fails every time otherwise",
     "HumanEval/132 79": f"wrong; its text grows to 900 MB, so which of its calls still end within the limit {LOAD}",
 }
 """Differences that were looked up by hand, and what they are."""
