@@ -256,16 +256,20 @@ def test_livecodebench_of_both_kinds() -> None:
 
 
 class Evil:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
     def __reduce__(self) -> Any:
-        return (os.system, ("touch /tmp/karat-pickle-was-run",))
+        return (os.mkdir, (str(self.place),))
 
 
-def test_a_pickle_that_would_run_something_is_refused() -> None:
-    text = base64.b64encode(zlib.compress(pickle.dumps(Evil()))).decode()
+def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "made"
+    text = base64.b64encode(zlib.compress(pickle.dumps(Evil(place)))).decode()
     tasks, account = read_tasks([lcb([], text)])
     assert not tasks
     assert "private_test_cases holds a pickle of more than a text: it names" in account.entries[0].reason
-    assert not Path("/tmp/karat-pickle-was-run").exists()
+    assert not place.exists()
     number = base64.b64encode(zlib.compress(pickle.dumps(5))).decode()
     assert "not of a text" in read_tasks([lcb([], number)])[1].entries[0].reason
     assert "neither JSON nor base64" in read_tasks([lcb([], "%%%")])[1].entries[0].reason
