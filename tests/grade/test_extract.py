@@ -29,5 +29,21 @@ def test_a_fence_inside_a_longer_fence() -> None:
     assert code_of('````python\ns = """\n```\n"""\n````') == 's = """\n```\n"""\n'
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("Here:\r\n```python\r\nx = 1\r\n```\r\nDone.\r\n", "x = 1\r\n"),
+        ("1. So:\n\n   ```python\n   def f():\n       return 1\n   ```\n2. End", "def f():\n    return 1\n"),
+        ("Answer: ```python\nx = 1\n```\n", "x = 1\n"),
+        ("```python\ndef f(): return 1```", "def f(): return 1\n"),
+        ("Use ``` to fence.\n```python\nx = 1\n```\n", "x = 1\n"),
+        ("a ```bash\nls\n```\nb\n```python\nx = 1\n```", "x = 1\n"),
+    ],
+    ids=["carriage returns", "in a list", "behind a sentence", "closed on a line of code", "fence in words", "bash"],
+)
+def test_fences_as_models_write_them(answer: str, code: str) -> None:
+    assert code_of(answer) == code
+
+
 def test_completion() -> None:
     assert code_of("    return 1", how="completion", prompt="def f():\n") == "def f():\n    return 1"
