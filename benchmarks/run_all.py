@@ -27,6 +27,11 @@ RUNS = (
     "synthetic.py own",
     "synthetic.py trained",
     "synthetic.py checkable",
+    "grade_speed.py",
+    "grade_honest.py",
+    "grade_catalogue.py",
+    "grade_hardcoding.py",
+    "grade_hostile.py",
 )
 
 

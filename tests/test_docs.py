@@ -35,7 +35,7 @@ def test_commands_and_options_exist() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     seen = 0
     for page, body in blocks("bash"):
-        for line in body.splitlines():
+        for line in body.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if not words or not words[0].endswith("karat") or len(words) < 2:
                 continue
