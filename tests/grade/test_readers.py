@@ -213,6 +213,14 @@ def test_humaneval_and_its_samples(tmp_path: Path) -> None:
     assert any("there is no task 'elsewhere'" in entry.reason for entry in account.entries)
 
 
+def test_a_prompt_of_two_tasks_names_neither() -> None:
+    tasks, _ = read_tasks([{**HUMANEVAL, "task_id": name} for name in ("one", "two")])
+    rows = [{"prompt": HUMANEVAL["prompt"], "code": "x"}, {"task_id": "two", "code": "x"}]
+    candidates, account = read_candidates(rows, tasks)
+    assert [candidate.task_id for candidate in candidates] == ["two"]
+    assert any("several tasks have the row's prompt" in entry.reason for entry in account.entries)
+
+
 def test_a_solution_that_is_indented_otherwise_goes_without_the_docstring() -> None:
     """CodeT's MBPP: the prompt has four blanks, the solution a tab."""
     task = only({**HUMANEVAL, "canonical_solution": "\treturn x / 2\n"})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,6 +90,47 @@ def test_verl_by_path_and_keyword(tmp_path: Path) -> None:
     assert compute_score("code", TAMPERS, "add", None, **options)["score"] == -1.0
     batch = compute_scores(["code"] * 2, [RIGHT, WRONG], ["add"] * 2, [None] * 2, **options)
     assert [row["score"] for row in batch] == [1.0, 0.0]
+
+
+def test_verl_asks_from_many_threads_and_one_grader_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from karat.integrations import verl
+
+    made = []
+
+    def slow(tasks: str, **options: Any) -> GradeReward:
+        made.append(tasks)
+        time.sleep(0.2)
+        return GradeReward(tasks, **options)
+
+    monkeypatch.setattr(verl, "GradeReward", slow)
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text(json.dumps(ADD) + "\n")
+
+    def ask(answer: str) -> float:
+        return float(verl.compute_score("code", answer, "add", None, tasks=str(tasks), wall_s=3.0, workers=1)["score"])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, [RIGHT, WRONG, RIGHT, WRONG])) == [1.0, 0.0, 1.0, 0.0]
+    assert len(made) == 1
+
+
+def test_the_task_of_a_prompt_inside_a_template_is_the_one_that_holds_the_others() -> None:
+    tasks = [
+        {**ADD, "task_id": "short", "prompt": "Write f."},
+        {**ADD, "task_id": "long", "prompt": "Write f. It adds."},
+        {**ADD, "task_id": "twin 1", "prompt": "Write g."},
+        {**ADD, "task_id": "twin 2", "prompt": "Write g."},
+    ]
+    with GradeReward(tasks, wall_s=3.0, workers=1) as one:
+        asked = ("user: Write f. It adds. assistant:", "user: Write f. assistant:", "Write g.", "user: Write g.", "")
+        assert [one.task_id_of(prompt) for prompt in asked] == ["long", "short", "", "", ""]
+
+
+def test_a_number_names_a_task_and_a_message_without_text_answers_nothing() -> None:
+    with GradeReward([{**ADD, "task_id": 7}], wall_s=3.0, workers=1) as one:
+        calls = [{"role": "assistant", "tool_calls": []}], [{"role": "assistant", "content": None}]
+        parts = [{"role": "assistant", "content": [{"type": "text", "text": RIGHT}, {"type": "image", "text": None}]}]
+        assert one(completions=[*calls, parts, RIGHT], task_id=[7, 7, 7, 7]) == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_side_by_side_in_an_event_loop(reward: GradeReward) -> None:

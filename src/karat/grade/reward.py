@@ -15,7 +15,7 @@ from karat.errors import InputError
 from karat.grade.config import GradeConfig
 from karat.grade.extract import Extract, code_of
 from karat.grade.grader import Grader
-from karat.grade.readers import read_tasks
+from karat.grade.readers import ids_by_prompt, read_tasks
 from karat.grade.types import Candidate, Evaluation, Graded, Task, TestResult
 from karat.grade.verdict import judge_tests
 from karat.options import option, require_ranges
@@ -73,7 +73,7 @@ class GradeReward:
         self.reward = replace(reward or RewardConfig(), **{k: v for k, v in options.items() if k in names})
         self.config = replace(config or GradeConfig(), **{k: v for k, v in options.items() if k not in names})
         self.tasks = tasks_of(tasks, self.config)
-        self.by_prompt = {task.prompt: task.task_id for task in self.tasks if task.prompt}
+        self.by_prompt = ids_by_prompt(self.tasks)
         self.grader = Grader(self.tasks, self.config)
         self.name = self.__name__ = "grade"
         self._lock = threading.Lock()
@@ -102,7 +102,7 @@ class GradeReward:
         self,
         prompts: Sequence[Any] | None = None,
         completions: Sequence[Any] = (),
-        task_id: Sequence[str] | None = None,
+        task_id: Sequence[str | int] | None = None,
         trainer_state: Any = None,
         log_extra: Callable[[str, list[Any]], None] | None = None,
         log_metric: Callable[[str, float], None] | None = None,
@@ -118,7 +118,7 @@ class GradeReward:
                 raise InputError("neither prompts nor task_id were given: the task of a completion cannot be found.")
             task_id = [self.task_id_of(answer_text(prompt)) for prompt in prompts]
         step = getattr(trainer_state, "global_step", None)
-        graded = self.grade_answers(list(zip(task_id, texts, strict=True)), step=step)
+        graded = self.grade_answers(list(zip(map(str, task_id), texts, strict=True)), step=step)
         if log_extra is not None:
             log_extra("verdict", [result.verdict for result in graded])
             log_extra("tamper", [", ".join(sorted({a.technique for a in result.tamper})) for result in graded])
@@ -190,10 +190,12 @@ class GradeReward:
         return code_of(answer, how=self.reward.extract, prompt=task.prompt if task else "")
 
     def task_id_of(self, prompt: str) -> str:
-        """The task whose prompt this is; the empty id, which grades as missing, where there is none."""
+        """The task whose prompt this is, or whose prompt a template was put around (of several the longest: it holds
+        the others). The empty id, which grades as missing, where there is none or two tasks have it."""
         found = self.by_prompt.get(prompt)
         if found is None:
-            found = next((task_id for text, task_id in self.by_prompt.items() if text in prompt), "")
+            inside = max((text for text in self.by_prompt if text in prompt), key=len, default=None)
+            found = "" if inside is None else self.by_prompt[inside]
         return found
 
     def _write_events(self, graded: Sequence[Graded]) -> None:
@@ -245,9 +247,11 @@ def answer_text(answer: Any) -> str:
         return answer
     if isinstance(answer, Sequence) and answer:
         last = answer[-1]
-        content = last.content if isinstance(last, Message) else last["content"]
-        return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-    return ""
+        content = last.content if isinstance(last, Message) else last.get("content")
+        if isinstance(content, str):
+            return content
+        return "".join(part if isinstance(part, str) else part.get("text") or "" for part in content or ())
+    return ""  # a message without text, as one that only calls a tool
 
 
 def score_of(graded: Graded, config: RewardConfig) -> Score:

@@ -9,17 +9,25 @@ RewardConfig (on_tamper, wall_s, workers, ...).
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from karat.grade.reward import GradeReward
 
+_LOCK = threading.Lock()
 
-@lru_cache(maxsize=8)
+
+@cache
+def _made(tasks: str, options: str) -> GradeReward:
+    return GradeReward(tasks, **json.loads(options))
+
+
 def _reward(tasks: str, options: str) -> GradeReward:
     """One grader for each tasks file and set of options, kept for the life of the process: its workers stay warm."""
-    return GradeReward(tasks, **json.loads(options))
+    with _LOCK:  # verl asks from many threads, and each would make one of its own
+        return _made(tasks, options)
 
 
 def compute_score(

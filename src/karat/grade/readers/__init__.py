@@ -85,7 +85,7 @@ def read_candidates(source: Any, tasks: Sequence[Task]) -> tuple[tuple[Candidate
     """
     account = AccountBuilder(str(source) if isinstance(source, str | Path) else "rows in memory", "candidates")
     by_id = {task.task_id: task for task in tasks}
-    by_prompt = {task.prompt: task.task_id for task in tasks if task.prompt}
+    by_prompt = ids_by_prompt(tasks)
     found: list[Candidate] = []
     ids: set[tuple[str, str]] = set()
     seen: dict[str, int] = {}
@@ -104,6 +104,15 @@ def read_candidates(source: Any, tasks: Sequence[Task]) -> tuple[tuple[Candidate
                 account.note(f"there is no task {candidate.task_id!r}: the verdict is 'error'", number)
             found.append(candidate)
     return tuple(found), _close(account, found)
+
+
+def ids_by_prompt(tasks: Sequence[Task]) -> dict[str, str]:
+    """Prompt -> task_id; the empty id where two tasks have the prompt, so that it names none."""
+    found: dict[str, str] = {}
+    for task in tasks:
+        if task.prompt:
+            found[task.prompt] = "" if task.prompt in found else task.task_id
+    return found
 
 
 def _rows(source: Any, account: AccountBuilder) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -145,4 +154,4 @@ def _text_of(record: Task | Candidate) -> str:
         return f"{record.row} {record.task_id}"
 
 
-__all__ = ["FORMATS", "read_candidates", "read_tasks", "recognise"]
+__all__ = ["FORMATS", "ids_by_prompt", "read_candidates", "read_tasks", "recognise"]

@@ -59,8 +59,10 @@ def _task_id(raw: Mapping[str, Any], by_prompt: Mapping[str, str]) -> str:
         return task_id_of(raw, name)
     prompt = raw.get("prompt")
     if isinstance(prompt, str):
-        if prompt in by_prompt:
+        if by_prompt.get(prompt):
             return by_prompt[prompt]
+        if prompt in by_prompt:
+            raise DropRowError("several tasks have the row's prompt, and it names no task_id")
         raise DropRowError("no task has the row's prompt, and it names no task_id")
     raise DropRowError("column 'task_id' is missing")
 
