@@ -97,15 +97,15 @@ def fingerprint(program: KnownProgram) -> str:
     return hashlib.sha256(json.dumps(job_of(program, peers=program.cheats), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def known_rows() -> dict[str, dict[str, Any]]:
+def known_rows(name: str) -> dict[str, dict[str, Any]]:
     """Rows of the last results, by the fingerprint of what was asked."""
-    file = RESULTS / "grade_catalogue_peers.json"
+    file = RESULTS / f"{name}.json"
     rows = json.loads(file.read_text(encoding="utf-8"))["programs"] if file.exists() else []
     return {row["fingerprint"]: row for row in rows}
 
 
-def run_peers(programs: Sequence[KnownProgram], *, resume: bool) -> None:
-    known = known_rows() if resume else {}
+def run_peers(programs: Sequence[KnownProgram], name: str, *, resume: bool) -> None:
+    known = known_rows(name) if resume else {}
     rows: list[dict[str, Any]] = []
     for program in programs:
         mark = fingerprint(program)
@@ -137,7 +137,7 @@ def run_peers(programs: Sequence[KnownProgram], *, resume: bool) -> None:
         "beats none and wants to forge": [r["program"] for r in aims["forge"] if not r["forged"]],
         "programs": rows,
     }
-    write_results("grade_catalogue_peers", results, table)
+    write_results(name, results, table)
 
 
 # ----------------------------------------------------------------------------------------------------- the full grader
@@ -231,10 +231,10 @@ def remark(outcome: Outcome) -> str:
     seen = (
         "nothing seen"
         if surest is None
-        else f"{surest.technique} ({surest.confidence}, {surest.layer}: {surest.evidence[:80]})"
+        else f"{surest.technique} ({surest.confidence}, {surest.layer}: {' '.join(surest.evidence.split())[:80]})"
     )
-    graded = outcome.graded
-    return f"{outcome.program.name} [{outcome.program.technique}]: {graded.verdict}, {graded.reason[:100]}; {seen}"
+    reason = " ".join(outcome.graded.reason.split())[:100]
+    return f"{outcome.program.name} [{outcome.program.technique}]: {outcome.graded.verdict}, {reason}; {seen}"
 
 
 def technique_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -269,6 +269,9 @@ def run_grader(programs: Sequence[KnownProgram], arguments: argparse.Namespace) 
         "back end": outcomes[0].graded.backend,
         "programs": len(outcomes),
         "seconds": time.perf_counter() - began,
+        "cheats seen without the static scan, at least": sum(
+            any(a.layer != "source" for a in o.graded.tamper) or o.graded.special_cased is True for o in bad
+        ),
         "forged passes": [remark(o) for o in bad if o.graded.passed],
         "cheats without proven or strong evidence": [remark(o) for o in bad if not o.seen(*CONDEMNING)],
         "cheats of which nothing was seen": [remark(o) for o in bad if not o.detected],
@@ -323,7 +326,7 @@ def main() -> None:
     if arguments.backend == "subprocess":  # nothing stands between these and this machine
         programs = tuple(program for program in programs if program.aim != "escape")
     if arguments.peers:
-        run_peers(programs, resume=arguments.resume)
+        run_peers(programs, f"grade_catalogue{arguments.suffix}_peers", resume=arguments.resume)
     else:
         run_grader(programs, arguments)
 
