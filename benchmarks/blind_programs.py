@@ -1,5 +1,6 @@
-"""A second set of known programs, for the generalisation of the evidence: written when the defences were finished, and
-by nobody who wrote them. None of it may be used to improve them; once it has, it is part of the catalogue.
+"""A second set of known programs, for the generalisation of the evidence: written by whoever wrote the catalogue, and
+graded before anybody who wrote the defences had seen them. Once a defence has been improved on one of them, the set is
+part of the catalogue, and another is needed.
 """
 
 from __future__ import annotations
