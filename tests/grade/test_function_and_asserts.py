@@ -274,3 +274,46 @@ def test_a_reference_that_varies_is_no_reference(context: Context) -> None:
     task = replace(ADD, tests=tuple(Test(test_id=str(n), input=(n, 1), output=n + 1) for n in range(30)))
     told = check_task(replace(task, reference=varies), context)
     assert told.startswith("the reference is not deterministic: test ")
+
+
+# --------------------------------------------------------------------------------------- objects of the candidate
+YES = (
+    "class Yes:\n    def startswith(self, x): return True\n    def count(self, x): return 1\n"
+    "    def __iter__(self): return iter('abc')\n"
+)
+WITH_METHODS = "y = f('abc')\nassert f(y) is not None\nassert y.startswith('cb')\nassert y.count('a') == 1\n"
+
+
+def test_a_result_has_no_methods_of_the_candidates_where_the_reference_gives_a_value(context: Context) -> None:
+    task = asserts(WITH_METHODS, reference="def f(s):\n    return s[::-1]\n")
+    evaluation = evaluate(task, f"{YES}def f(s):\n    return Yes()\n", context)
+    assert verdicts(evaluation) == {"line 2": "pass", "line 3": "fail", "line 4": "fail"}
+    assert {test.trust for test in evaluation.tests} == {"outside"}
+    assert set(verdicts(evaluate(task, task.reference, context)).values()) == {"pass"}
+
+
+def test_without_a_reference_results_that_an_object_may_have_decided_are_marked(context: Context) -> None:
+    evaluation = evaluate(asserts(WITH_METHODS), f"{YES}def f(s):\n    return Yes()\n", context)
+    assert {test.trust for test in evaluation.tests} == {"shared"}
+    evaluation = evaluate(asserts(WITH_METHODS), "def f(s):\n    return s[::-1]\n", context)
+    assert {(test.verdict, test.trust) for test in evaluation.tests} == {("pass", "outside")}
+
+
+def test_objects_keep_their_methods_where_the_reference_gives_objects(context: Context) -> None:
+    stack = (
+        "class Node:\n    def __init__(self, v): self.v = v\n    def name(self): return str(self.v)\n"
+        "class Stack:\n    def __init__(self): self.items = []\n    def push(self, v): self.items.append(Node(v))\n"
+        "    def top(self): return self.items[-1]\n    def __len__(self): return len(self.items)\n"
+    )
+    code = "s = Stack()\ns.push(1)\ns.push(22)\nassert len(s) == 2\nassert s.top().name().startswith('2')\n"
+    task = replace(asserts(code, reference=stack), entry_point="Stack")
+    assert verdicts(evaluate(task, stack, context)) == {"line 4": "pass", "line 5": "pass"}
+    forged = stack.replace("str(self.v)", "Yes()") + YES
+    assert verdicts(evaluate(task, forged, context)) == {"line 4": "pass", "line 5": "fail"}
+
+
+def test_an_answer_that_cannot_be_passed_on_fails_where_the_references_could(context: Context) -> None:
+    task = asserts("y = f(3)\nassert f(y * y) == 17\n", reference="def f(n):\n    return n + 1\n")
+    evaluation = evaluate(task, "def f(n):\n    return 1 << 399_999\n", context)
+    assert verdicts(evaluation) == {"line 2": "fail"}
+    assert "bits" in reason_of(evaluation)

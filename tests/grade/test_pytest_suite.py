@@ -197,6 +197,41 @@ def test_a_result_does_not_say_what_it_contains(context: Context, check: str) ->
     assert verdicts(evaluate(task_of(suite, "def f(x): return [4]"), code, context)) == {"test_in": "fail"}
 
 
+VECTOR = """
+class Vec:
+    def __init__(self, x, y): self.x, self.y = x, y
+    def __mul__(self, o): return self.dot(o) if isinstance(o, Vec) else Vec(self.x * o, self.y * o)
+    def dot(self, o): return float(self.x * o.x + self.y * o.y)
+    __rmul__ = __mul__
+    def __add__(self, o): return Vec(self.x + o.x, self.y + o.y)
+"""
+VECTOR_SUITE = """
+from solution import Vec
+def test_scaled(): assert (Vec(1, 2) * 3).y == 6
+def test_product(): assert abs(Vec(1, 2) * Vec(3, 4) - 11.0) < 1e-9
+def test_chain():
+    v = Vec(1, 2)
+    v += Vec(1, 1)
+    assert (2 * v + v).x == 6
+"""
+
+
+def test_operators_of_the_references_objects_work_in_chains_whichever_of_them_a_class_has(context: Context) -> None:
+    task = task_of(VECTOR_SUITE, VECTOR)
+    in_place = (
+        f"{VECTOR}\n    def __iadd__(self, o):\n        self.x += o.x\n        self.y += o.y\n        return self\n"
+    )
+    for code in (VECTOR, in_place):
+        assert set(verdicts(evaluate(task, code, context)).values()) == {"pass"}
+
+
+def test_an_operator_that_gives_objects_and_values_hands_no_expected_value_to_an_object(context: Context) -> None:
+    forged = VECTOR.replace("self.dot(o)", "Zero()")
+    forged += "class Zero:\n    def __sub__(self, o): return 0.0\n"
+    told = verdicts(evaluate(task_of(VECTOR_SUITE, VECTOR), forged, context))
+    assert told == {"test_scaled": "pass", "test_product": "fail", "test_chain": "pass"}
+
+
 NEAR = """
 import pytest
 from solution import f, name

@@ -78,6 +78,7 @@ def evaluate_asserts(task: Task, code: str | bytes, context: Context) -> Evaluat
     plan = plan_of(task, context.trusted)
     if plan.conversion.problem:
         return Evaluation(tests=(), runs=())
+    known = None if plan.dialogue is None else objects_of(plan.dialogue, task, context)
     caller = Caller(task, code, context, fresh=task.fresh)
     replies: dict[int, Reply] = {}
     cases = plan.conversion.cases
@@ -88,7 +89,7 @@ def evaluate_asserts(task: Task, code: str | bytes, context: Context) -> Evaluat
     held = Held()
     if plan.dialogue is not None and all(reply.status != "missing" for reply in replies.values()):
         caller.fresh = False  # a dialogue is one conversation
-        held = hold(plan.dialogue, task, caller, context)
+        held = hold(plan.dialogue, task, caller, context, known=known)
     caller.close()
     tests = [judge_case(case, replies.get(at), caller) for at, case in enumerate(cases)]
     runs = caller.runs
@@ -157,6 +158,10 @@ class Held:
     late: str = ""
     """Set when the test code itself took too long over the answers."""
     took_place: bool = False
+    objects: frozenset[str] = frozenset()
+    """Uses that gave an object of the candidate."""
+    unsure: bool = False
+    """Whether such an object may have taken a value's place."""
 
     def tests(self, dialogue: Dialogue, caller: Caller) -> tuple[TestResult, ...]:
         """Results of the lines that are the dialogue's."""
@@ -169,15 +174,43 @@ class Held:
         end = caller.end() if self.broken_at else ("fail", "")
         if self.broken_at and caller.runs[-1].ended == "done":
             end = ("fail", self.broken)
-        return Marks(self.marks, self.ended, self.broken_at, end).tests(dialogue.lines)
+        marks = Marks(self.marks, self.ended, self.broken_at, end)
+        return marks.tests(dialogue.lines, trust="shared" if self.unsure else "outside")
 
 
-def hold(dialogue: Dialogue, task: Task, caller: Caller, context: Context) -> Held:
+_OBJECTS: OrderedDict[tuple[str, ...], frozenset[str] | None] = OrderedDict()
+
+
+def objects_of(dialogue: Dialogue, task: Task, context: Context) -> frozenset[str] | None:
+    """Uses of the candidate's names that give an object with the reference, learned once; None: not known."""
+    if not task.reference or dialogue.isolated:
+        return None
+    key = (dialogue.text, task.prelude, task.reference)
+    with _LOCK:
+        if key in _OBJECTS:
+            _OBJECTS.move_to_end(key)
+            return _OBJECTS[key]
+    caller = Caller(task, task.reference, replace(context, baits=(), watch=False))
+    held = hold(dialogue, task, caller, context)
+    caller.close()
+    if held.late or held.broken_at:  # the machine's doing, or a reference that its tests will show to be wrong
+        return None
+    found = None if held.problem or held.uncrossed else held.objects
+    with _LOCK:
+        _OBJECTS[key] = found
+        while len(_OBJECTS) > KEPT_PLANS:
+            _OBJECTS.popitem(last=False)
+    return found
+
+
+def hold(
+    dialogue: Dialogue, task: Task, caller: Caller, context: Context, *, known: frozenset[str] | None = None
+) -> Held:
     """Run the test code in the trusted sandbox and relay what it asks."""
     if dialogue.isolated:
         return Held(uncrossed=dialogue.isolated)
     program = Program(source=dialogue.source(), asks=tuple(sorted(set(dialogue.names.values()))), watch=False)
-    relay = Relay(dialogue.names, caller.ask)
+    relay = Relay(dialogue.names, caller.ask, known)
     limits = replace(task.limits, wall_s=max(0.0, caller.left_s()) + EXTRA_S)
     session = context.trusted.open(program, limits=limits)
     reply = session.call(Call("karat_run"), answer=relay)
@@ -190,11 +223,19 @@ def hold(dialogue: Dialogue, task: Task, caller: Caller, context: Context) -> He
         reason = run.message if reply.status == "missing" else no_value(reply)
         return Held(problem=f"the test code cannot be run: {reason}", took_place=True)
     marks, ended, uncrossed = reply.value
-    if uncrossed and not relay.broken_at:
+    if uncrossed and not relay.broken_at and known is None:  # what crosses with the reference is for all to bring over
         return Held(uncrossed=f"it passes a value that is not plain ({uncrossed[0]})")
     if ended and not ended[3] and not relay.broken_at:
         return Held(problem=f"the test code stops at line {ended[0]}: {ended[1]}: {ended[2]}", took_place=True)
-    return Held(marks=marks, ended=ended, broken_at=relay.broken_at, broken=relay.broken, took_place=True)
+    return Held(
+        marks=marks,
+        ended=ended,
+        broken_at=relay.broken_at,
+        broken=relay.broken,
+        took_place=True,
+        objects=frozenset(relay.seen),
+        unsure=relay.unsure,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ isolated

@@ -10,14 +10,14 @@ from __future__ import annotations
 import ast
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from karat.grade.code_of_tests import TestCode, read_test_code
 from karat.grade.convert import Conversion
 from karat.grade.kinds.calls import NOT_REACHED, no_value
 from karat.grade.types import TestResult, TestVerdict
-from karat.sandbox.types import Call, Reply
+from karat.sandbox.types import Call, Handle, Reply
 
 LEAVING = ("SystemExit", "KeyboardInterrupt", "GeneratorExit")
 """Exceptions that no test code may take for an ordinary one."""
@@ -188,12 +188,29 @@ def _names(node: ast.AST, called: Callable[[str], str]) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------------------- relay
+USE_LENGTH = 400
+READING = ("__iter__", "__len__", "__str__", "__repr__", "__getitem__")
+"""What may be asked of an object that stands where the reference gives a value: nothing takes an expected value."""
+
+
 @dataclass(slots=True)
 class Relay:
-    """Answers the test code's asks from the candidate, and notices what test code might overlook."""
+    """Answers the test code's asks from the candidate, and notices what test code might overlook.
+
+    An object of the candidate decides what its methods say: `f(2).startswith("4")` hands it the expected text. So it
+    has methods only where the reference gives an object too, which is known by the use that the test makes (`f()`).
+    """
 
     names: dict[str, str]
     ask: Callable[[Call], Reply]
+    known: frozenset[str] | None = None
+    """Uses that give an object with the reference; None where that is not known."""
+    seen: set[str] = field(default_factory=set)
+    """Uses that gave an object."""
+    uses: dict[int, str] = field(default_factory=dict)
+    """Handle -> the use that gave it first."""
+    closed: set[int] = field(default_factory=set)
+    """Handles that stand where the reference gives a value."""
     asked: int = 0
     broken_at: int = 0
     """Number of the first ask that was not answered as a function answers; 0: none."""
@@ -203,11 +220,37 @@ class Relay:
         self.asked += 1
         if self.broken:
             return Reply(status="missing", message=self.broken)
+        if call.handle in self.closed and call.target not in READING:
+            why = "an object of the candidate, where the reference gives a value"
+            return Reply(status="raised", type_name="AttributeError", message=f"{call.target} of {why}")
         reply = self.ask(call)
+        if isinstance(reply.value, Handle):
+            self._admit(self._use(call), reply.value.number)
         leaves = reply.status == "raised" and reply.type_name in LEAVING
         if reply.status == "missing" or leaves:
             self.broken_at, self.broken = self.asked, reply.message if not leaves else no_value(reply)
         return reply
+
+    def _use(self, call: Call) -> str:
+        """How the test came to what it asks for: `Stack().pop()`."""
+        if call.handle is None:
+            return f"{call.target}()"
+        owner = self.uses.get(call.handle, "?")
+        if call.target == "__getattribute__":
+            return f"{owner}.{call.args[0] if call.args else ''}"[:USE_LENGTH]
+        return f"{owner}()" if call.target == "__call__" else f"{owner}.{call.target}()"[:USE_LENGTH]
+
+    def _admit(self, use: str, number: int) -> None:
+        self.seen.add(use)
+        self.uses.setdefault(number, use)
+        if self.known is not None and use not in self.known:
+            self.closed.add(number)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether an object of the candidate may have taken a value's place, and no reference tells."""
+        results = [use for use in self.seen if use.endswith("()")]
+        return self.known is None and any(not use.rpartition(".")[2][:1].isupper() for use in results)
 
 
 @dataclass(slots=True)

@@ -178,7 +178,7 @@ def find_baseline(task: Task, context: Context) -> Baseline:
     submission = submission_of(task, task.reference)
     if submission.problem:
         return Baseline(problem=f"the reference cannot be used: {submission.problem}")
-    suite = run_suite(task, submission, replace(context, baits=(), watch=False))
+    suite = run_suite(task, submission, replace(context, baits=(), watch=False), reference=True)
     if suite.broken:
         return Baseline(problem=f"{OURS} with the reference: {suite.broken}")
     if suite.errors and not suite.limits:
@@ -193,12 +193,18 @@ def find_baseline(task: Task, context: Context) -> Baseline:
 
 # ------------------------------------------------------------------------------------------------------------- running
 def run_suite(
-    task: Task, submission: Submission, context: Context, *, kinds: Mapping[str, Any] | None = None
+    task: Task,
+    submission: Submission,
+    context: Context,
+    *,
+    kinds: Mapping[str, Any] | None = None,
+    reference: bool = False,
 ) -> SuiteRun:
     """The suite in a trusted process, the candidate in a sandbox of its own, opened when he is first asked.
 
     Args:
         kinds: what each use of the module gives with the reference; None where that is not known.
+        reference: this is the reference, from which the kinds are learned.
     """
     relay = Relay(Program(files=submission.files, baits=context.baits, watch=context.watch), task.limits, context)
     code = (".py", ".ini", ".toml", ".cfg")
@@ -208,6 +214,7 @@ def run_suite(
         "modules": sorted(modules_of(task, submission)),
         "python_path": [str(folder) for folder in task.extra.get("python_path", ())],
         "known": kinds,
+        "reference": reference,
         "packages": package_folders(),
         "conftest": any(path.split("/")[-1] == "conftest.py" for path in submission.pinned),
     }

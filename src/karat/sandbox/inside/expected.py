@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karat.sandbox.inside.standin import (
+    ARITHMETIC,
     FunctionStandin,
     ModuleStandin,
     Standin,
@@ -54,10 +55,16 @@ def label_of(operation: str, args: tuple[Any, ...]) -> str:
     elif operation == "call":
         label = f"{owner}()"
     elif operation == "special":
-        label = f"{owner}.{args[1]}()"
+        label = f"{owner}.{operator_of(args[1])}()"
     else:
         label = f"{owner}.{operation}()"
     return label if len(label) <= LABEL_LENGTH else f"{label[:100]}...{label[-60:]}"
+
+
+def operator_of(name: str) -> str:
+    """One name for `__add__`, `__radd__` and `__iadd__`: which of them a class has is its author's choice."""
+    bare = name.strip("_")
+    return f"__{bare[1:]}__" if bare in ARITHMETIC and bare[1:] in ARITHMETIC else name
 
 
 def kind_of(value: Any) -> str:
@@ -80,6 +87,27 @@ class Expected:
         self.known = None if known is None else {label: frozenset(kinds) for label, kinds in known.items()}
         self.seen: dict[str, set[str]] = {}
         self.refused: list[str] = []
+
+    def label(self, value: Any, name: str) -> str:
+        """The use of a special method."""
+        return label_of("special", (value, name))
+
+    def note_plain(self, value: Any, label: str) -> None:
+        """In the reference's run: that a use gives a value, perhaps beside objects."""
+        if label and self.known is None and kind_of(value) == "plain":
+            self.seen.setdefault(label, set()).add("plain")
+
+    def may_operate(self, value: Any, name: str) -> bool:
+        """Whether an operator of an object is to be asked, which hands it the other side: perhaps the expected value.
+
+        Where a use gives now an object and now a value with the reference, only an operator that the reference's run
+        came to is the object's; those of the value are Python's own.
+        """
+        label = self.label(value, name)
+        if self.known is None:
+            self.seen.setdefault(label, set())
+            return True
+        return label in self.known or "plain" not in self.known.get(internal(value, "_karat_label", "?"), ())
 
     def admit(self, value: Any, label: str) -> Any:
         """The value as the tests may have it."""

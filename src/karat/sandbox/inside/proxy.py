@@ -49,10 +49,11 @@ class RemoteError(Exception):
 class Link:
     """The connection to the candidate, and every stand-in made so far."""
 
-    def __init__(self, ask: Ask, known: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, ask: Ask, known: Mapping[str, Any] | None = None, *, reference: bool = False) -> None:
+        """`reference`: what answers is the task's own solution, from which is learned what its objects do."""
         self.ask = ask
         self.expected = Expected(known)
-        self.knows = known is not None
+        self.knows = known is not None or reference
         self.objects: dict[int, Any] = {}
         self.classes: dict[int, Any] = {}
         self.callbacks: list[Any] = []
@@ -81,7 +82,9 @@ class Link:
             warnings.warn(message, kind, stacklevel=3)
         if "raised" in told:
             raise self.error_of(told["raised"])
-        return self.unpack(told["value"], label)
+        value = self.unpack(told["value"], label)
+        self.expected.note_plain(value, label)
+        return value
 
     def exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.gone:

@@ -219,17 +219,20 @@ def special_method(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any) -> Any:
         if name in ARITHMETIC and not (self._karat_link.knows or self._karat_made or number_of(args[0]) is not None):
             raise self._karat_link.limit(f"arithmetic of a result of class {type(self).__name__}, without a reference")
-        return self._karat_link.do("special", self, f"__{name}__", *args)
+        if name in ARITHMETIC and not self._karat_link.expected.may_operate(self, f"__{name}__"):
+            return NotImplemented
+        result = self._karat_link.do("special", self, f"__{name}__", *args)
+        if result is self and name in IN_PLACE:  # the reference may have made a new object: the tests' way is one
+            object.__setattr__(self, "_karat_label", self._karat_link.expected.label(self, f"__{name}__"))
+        return result
 
     method.__name__ = f"__{name}__"
     return method
 
 
-ARITHMETIC = frozenset(
-    prefix + name
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor")
-    for prefix in ("", "r", "i")
-)
+OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "matmul", "and", "or", "xor")
+IN_PLACE = frozenset(f"i{name}" for name in OPERATORS)
+ARITHMETIC = frozenset(prefix + name for name in OPERATORS for prefix in ("", "r", "i"))
 
 
 def iterate(link: Link, value: Any) -> Iterator[Any]:
@@ -257,7 +260,9 @@ def _next(self: Any) -> Any:
 def _contains(self: Any, item: Any) -> bool:
     """By the object's own method only where the reference has such an object here, or the test built it itself: a
     result never says what it contains."""
-    if self._karat_link.knows or self._karat_made or number_of(item) is not None:
+    link = self._karat_link
+    own = link.expected.may_operate(self, "__contains__") if link.knows else self._karat_made
+    if own or number_of(item) is not None:
         return bool(self._karat_link.do("special", self, "__contains__", item))
     if "iter" not in type(self)._karat_specials:
         raise self._karat_link.limit(f"`in` decided by the candidate's class {type(self).__name__}")

@@ -49,7 +49,7 @@ def proxied(config: dict[str, Any]) -> dict[str, Any]:
     from karat.sandbox.inside import child
 
     asker = child.Asker("relay", {})
-    link = proxy.Link(lambda text: str(asker(text)), config["known"])
+    link = proxy.Link(lambda text: str(asker(text)), config["known"], reference=config["reference"])
     sys.meta_path.insert(0, proxy.ProxyFinder(link, set(config["modules"]), config["python_path"]))
     for name in list(sys.modules):
         if name.split(".")[0] in config["modules"]:
