@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import zlib
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from karat.grade.hardcoding.cases import Case
-from karat.grade.hardcoding.known import bits, digests
+from karat.grade.hardcoding.glance import may_tell, tells_something
+from karat.grade.hardcoding.known import Visible, bits, digests
 from karat.grade.hardcoding.special import special_cases
 
 PAIRS = [(1, 2), (5, 7), (10, -3), (100, 200), (0, 0)]
@@ -168,3 +172,34 @@ def test_hostile_source_costs_little() -> None:
     assert special_cases(b"\xff\xfe\x00", CASES) == ()
     assert special_cases("a = 1\n" * (1 << 18), CASES) == ()  # too large to be parsed
     assert special_cases("def add(a, b): return 3", []) == ()
+
+
+TELLING = Visible(
+    [Case(args=(17, "hello world"), output="abcd12", known=True), Case(args=(1234, "ab"), output=77)], "f"
+)
+PIECES = (
+    *('"""', "'''", '"', "'", '"hello world"', "'ab'", '"""ab"""', "'{1: 2, 3: 4}'", "'0123456789ab'", '"a\\"b"'),
+    *("#", "# don't", "\\\n", "\n", "\r", " ", "f", "b", "rb", "x", "17", "1234", "77", "7.5", "1e3", "0x11", "1_234"),
+    *("123456789", ".5", "(", ")", "[", "]", "=", "+", ",", "x1", "17if", "pass"),
+)
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+@settings(max_examples=400, deadline=None)
+def test_a_text_that_cannot_tell_has_a_tree_that_does_not(source: str) -> None:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        assume(False)
+    assert may_tell(source, TELLING) or not tells_something(tree, TELLING)
+
+
+def test_a_text_is_not_parsed_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = 'def add(a, b):\n    """The sum, as in add(a, b); it\'s one line."""  # don\'t worry\n    return a + b\n'
+    assert not may_tell(honest, Visible(CASES, "add"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", None)
+        assert special_cases(honest, CASES, entry_point="add") == ()
+    for source in STORED.values():
+        assert may_tell(source, Visible(CASES, "add"))

@@ -91,7 +91,7 @@ def gap_of(evaluation: Evaluation, held_out: HeldOut | None, task: Task | None =
         n_visible_failed=sum(test.verdict != "pass" for test in visible),
         n_held_out=len(counted),
         n_held_out_failed=sum(test.verdict != "pass" for test in counted),
-        classes=_classes(task, counted, held_out) if task and held_out else (),
+        classes=_classes(task, counted, held_out) if task and held_out and counted else (),
     )
 
 

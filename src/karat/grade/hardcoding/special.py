@@ -13,7 +13,6 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from karat.grade.hardcoding.cases import NO_LITERAL, Case, forget, literal, loose_key, target_of, visible_cases
+from karat.grade.hardcoding.glance import looks_like_digest, may_tell, tells_something
 from karat.grade.hardcoding.known import Visible, bits
 from karat.grade.hardcoding.reach import serving
 from karat.grade.types import Task
@@ -35,7 +35,6 @@ LEAST_PRECISION = 0.75
 LARGEST_SOURCE = 1 << 20
 """Characters; larger sources are not parsed."""
 TASKS_KEPT = 4096
-DIGEST = re.compile(r"[0-9a-f]{4,128}")
 HASH_NAMES = frozenset(("hash", "crc32", "adler32", "hexdigest", *hashlib.algorithms_guaranteed))
 
 
@@ -98,13 +97,13 @@ _read: dict[tuple[int, int], tuple[str | bytes, Visible, tuple[Sign, ...]]] = {}
 
 def _read_signs(source: str | bytes, known: Visible) -> tuple[Sign, ...]:
     text = source.decode("utf-8", "replace") if isinstance(source, bytes) else source
-    if len(text) > LARGEST_SOURCE:
+    if len(text) > LARGEST_SOURCE or not may_tell(text, known):
         return ()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ()
-    if not _tells_something(tree, known):
+    if not tells_something(tree, known):
         return ()
     tree = ast.Module(body=serving(tree, known.entry_point), type_ignores=[])
     signs = [
@@ -115,30 +114,6 @@ def _read_signs(source: str | bytes, known: Visible) -> tuple[Sign, ...]:
         *_returned_outputs(tree, known),
     ]
     return tuple(sorted(signs, key=lambda sign: sign.line))
-
-
-def _tells_something(tree: ast.Module, known: Visible) -> bool:
-    """Whether two literals are parts of visible tests, or one is a digest or encoded: a look that costs little."""
-    found = 0
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            value = node.value
-            if isinstance(value, str) and (value in known.texts or not _is_prose(value)):
-                found += 2 if value not in known.texts else 1
-            elif isinstance(value, bytes) or (type(value) is int and abs(value) > 100_000):
-                found += 2
-            elif type(value) in (int, float) and value in known.numbers:
-                found += 1
-            if found >= 2:
-                return True
-    return False
-
-
-def _is_prose(text: str) -> bool:
-    """Whether a text is neither data written out nor a digest nor encoded."""
-    if len(text) < 6:
-        return True
-    return text.strip()[:1] not in ("{", "[", "(") and (" " in text or len(text) < 12) and not _looks_like_digest(text)
 
 
 _visible: dict[int, tuple[Task, Visible]] = {}
@@ -372,7 +347,7 @@ def _digests(tree: ast.Module, known: Visible) -> Iterator[Sign]:
     ]
     if not called:
         return
-    literals = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and _looks_like_digest(node.value)]
+    literals = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and looks_like_digest(node.value)]
     matched = {}
     for node in literals[:2000]:
         index = known.digest_of(str(node.value).lower())
@@ -389,12 +364,6 @@ def _digests(tree: ast.Module, known: Visible) -> Iterator[Sign]:
         yield Sign(
             technique="input_hash_lookup", line=called[0].lineno, evidence=said, cases=frozenset(), bits=0.0
         )  # fmt: skip
-
-
-def _looks_like_digest(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) >= 6 and DIGEST.fullmatch(value.lower()) is not None and not value.isalpha()
-    return type(value) is int and abs(value) > 100_000
 
 
 def _are_compared(tree: ast.Module, literals: Sequence[ast.Constant]) -> bool:

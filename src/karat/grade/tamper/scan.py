@@ -52,7 +52,12 @@ def scan(code: str | bytes, *, entry_point: str = "", python: bool = True) -> Sc
         entry_point: the name that the task calls; defining it is no redefinition of a grader's name.
         python: False searches the source as text only.
     """
-    return _scan(text_of(code), entry_point, python)
+    text = text_of(code)
+    return (_scan if len(text) <= LARGEST_KEPT else _scan.__wrapped__)(text, entry_point, python)
+
+
+LARGEST_KEPT = 20_000
+"""Characters of a source that is remembered; hundreds of ten megabytes would fill the memory."""
 
 
 @lru_cache(maxsize=256)
