@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 import os
 import pickle
 import zlib
@@ -138,7 +139,7 @@ def test_a_test_without_output_asks_the_reference() -> None:
         ({"comparison": {"order": "any"}}, "comparison: order is 'any'; it is one of kept, free"),
         ({"comparison": {"tolerance": 1}}, "comparison: no such field 'tolerance'"),
         ({"comparison": {"absolute": -1}}, "comparison: absolute is -1"),
-        ({"limits": {"wall_s": 0}}, "limits: wall_s is 0; it is a number above 0"),
+        ({"limits": {"wall_s": 0}}, "limits: wall_s is 0; it is a finite number above 0"),
         ({"values": "xml"}, "values 'xml' is neither"),
         ({"values": "tagged", "tests": [{"input": [{"zz": 1}], "output": 1}]}, "a tagged value cannot be read"),
         ({"task_id": None}, "column 'task_id' is missing"),
@@ -211,6 +212,30 @@ def test_humaneval_and_its_samples(tmp_path: Path) -> None:
     assert candidates[1].step == 3
     assert account.rows_dropped == 3
     assert any("there is no task 'elsewhere'" in entry.reason for entry in account.entries)
+
+
+def test_one_row_of_odd_values_leaves_the_others(tmp_path: Path) -> None:
+    """Each of these ended the whole run with an error of Python's."""
+    row = {"task_id": "t", "entry_point": "f", "tests": [{"input": [1], "output": 1}]}
+    text = json.dumps(row)
+    odd = [
+        json.dumps({**row, "task_id": "endless", "limits": {"wall_s": math.inf}}),
+        text.replace('"output": 1', f'"output": {"9" * 5000}'),
+        text.replace('"output": 1', f'"output": {"[" * 400}{"]" * 400}'),
+    ]
+    file = tmp_path / "tasks.jsonl"
+    file.write_text("\n".join([*odd, text]))
+    tasks, account = read_tasks(str(file))
+    assert [task.task_id for task in tasks] == ["t"]
+    reasons = " ".join(entry.reason for entry in account.entries)
+    assert "it is a finite number above 0" in reasons
+    assert "more digits than Python reads" in reasons
+    assert "nested deeper than 100 levels" in reasons
+
+
+def test_a_part_of_a_megabyte_is_one() -> None:
+    (task,), _ = read_tasks([{"task_id": "t", "tests": [{"output": 1}], "limits": {"memory_mb": 0.5}}])
+    assert task.limits.memory_mb == 1
 
 
 def test_a_prompt_of_two_tasks_names_neither() -> None:

@@ -317,6 +317,21 @@ def test_odd_results_are_fails(grader: Grader, result: str) -> None:
     assert graded_code(grader, f"def add(a, b): return {result}").verdict == "fail"
 
 
+def test_names_that_no_text_file_holds_are_graded(tmp_path: Path) -> None:
+    """JSON can write half of a pair of surrogates; nothing but JSON can."""
+    task = {**ADD, "task_id": "\ud800"}
+    program = {"task_id": "\ud801", "kind": "stdio", "tests": [{"stdin": "\ud802", "stdout": "x"}]}
+    rows = [
+        {"task_id": "\ud800", "candidate_id": "\x1b[31m\ud803", "code": PROGRAMS["right"]},
+        {"task_id": "\ud801", "candidate_id": "x", "code": "print('x')"},
+        {"task_id": "\ud804", "candidate_id": "x", "code": "x"},
+    ]
+    out = tmp_path / "r.jsonl"
+    grade([task, program], rows, out=out, **OPTIONS)
+    assert [row["verdict"] for row in rows_of(out)] == ["pass", "pass", "error"]
+    assert verify(out, tasks=[task, program], candidates=rows).verdict == "ok"
+
+
 def test_two_tasks_of_one_name_are_refused() -> None:
     tasks, _ = read_tasks([ADD])
     with pytest.raises(InputError, match="task_id 'add' is given twice"):

@@ -115,6 +115,9 @@ def read_jsonl(path: Path, account: AccountBuilder) -> Iterator[Any]:
             yield _parse(parser, line)
 
 
+TOO_MANY_DIGITS = "an integer has more digits than Python reads"
+
+
 class _Json:
     """A JSON parser that sees when an object names a key twice; Python's own takes the last without a word."""
 
@@ -149,6 +152,8 @@ def _parse(parser: _Json, line: bytes) -> Any:
         return Unreadable("line is not UTF-8")
     except (json.JSONDecodeError, RecursionError):
         return Unreadable("line is not JSON")
+    except ValueError:
+        return Unreadable(TOO_MANY_DIGITS)
 
 
 # ---------------------------------------------------------------------------------------------------------------- JSON
@@ -167,6 +172,10 @@ def read_json(path: Path, account: AccountBuilder) -> Iterator[Any]:
         yield from parse(path, text, account)
     except RecursionError as error:
         raise DataError(f"{path}: JSON nested too deeply to be rows. Expected a list of objects.") from error
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: {TOO_MANY_DIGITS}. Save it as JSON lines: then only its row is left out.") from error
 
 
 def _parse_object(path: Path, text: str, account: AccountBuilder) -> Iterator[Any]:

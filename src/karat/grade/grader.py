@@ -206,7 +206,7 @@ class Grader:
 
     def _rng(self, candidate: Candidate) -> np.random.Generator:
         """Baits and inputs that depend on the candidate and the seed only, not on the order of grading."""
-        name = f"{candidate.task_id}\0{candidate.candidate_id}".encode()
+        name = f"{candidate.task_id}\0{candidate.candidate_id}".encode("utf-8", "surrogatepass")
         return np.random.default_rng([self.config.seed, int.from_bytes(hashlib.sha256(name).digest()[:8], "big")])
 
 

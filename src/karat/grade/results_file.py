@@ -26,7 +26,8 @@ def request_of(config: GradeConfig, seal: Seal, candidates: Sequence[Candidate])
     """What a run was asked: a resumed run must ask the same."""
     digest = hashlib.sha256()
     for candidate in candidates:
-        digest.update(f"{candidate.task_id}\0{candidate.candidate_id}\0{hash_code(candidate.code)}\n".encode())
+        name = f"{candidate.task_id}\0{candidate.candidate_id}\0{hash_code(candidate.code)}\n"
+        digest.update(name.encode("utf-8", "surrogatepass"))
     options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_REQUEST}
     return {"kind": "start", "karat": __version__, "options": options, **asdict(seal), "candidates": digest.hexdigest()}
 

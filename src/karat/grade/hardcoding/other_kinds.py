@@ -14,7 +14,7 @@ import numpy as np
 
 from karat.grade.hardcoding.cases import exact_key, loose_key
 from karat.grade.hardcoding.mutate import changed
-from karat.grade.hardcoding.shape import Shape, shape_of, skeleton
+from karat.grade.hardcoding.shape import Shape, is_vast, shape_of, skeleton
 from karat.grade.kinds.calls import Caller
 from karat.grade.kinds.context import Context
 from karat.grade.kinds.sequence import OBJECT, call_of, makes_object
@@ -101,7 +101,7 @@ def printed_tests(task: Task, trusted: Sandbox, *, n: int, rng: np.random.Genera
     build = build_of(task, task.reference, Context(sandbox=trusted, trusted=trusted, watch=False))
     tests: list[Test] = []
     for text in changed_stdin(visible, n, rng):
-        program = replace(build.program, stdin=text.encode())
+        program = replace(build.program, stdin=text.encode("utf-8", "surrogatepass"))
         first, second = (trusted.run(program, limits=build.limits) for _ in range(2))
         ended_well = first.ended == "done" and not first.exit_code and not first.output_cut
         is_clean = ended_well and (not first.replies or first.replies[-1].status == "value")
@@ -142,8 +142,10 @@ def _steps_key(steps: Sequence[Step]) -> str:
 
 
 def _is_changeable(task: Task, steps: Sequence[Step]) -> bool:
-    """Whether the first step makes an object and no argument stands for one."""
-    return makes_object(task, steps[0]) and not any(f"'{OBJECT}'" in repr(step.args) for step in steps)
+    """Whether the first step makes an object, no argument stands for one, and all can be changed."""
+    if not makes_object(task, steps[0]) or any(is_vast(step.args) for step in steps):
+        return False
+    return not any(f"'{OBJECT}'" in repr(step.args) for step in steps)
 
 
 def _varied(

@@ -40,7 +40,7 @@ def with_prelude(prelude: str, code: str | bytes) -> str | bytes:
     if not prelude:
         return code
     if isinstance(code, bytes):
-        return prelude.encode() + b"\n" + code
+        return prelude.encode("utf-8", "surrogatepass") + b"\n" + code
     end = _end_of_future_imports(code) if "__future__" in code else 0
     lines = code.splitlines(keepends=True)
     return "".join(

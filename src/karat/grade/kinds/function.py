@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from karat.grade.compare import agree, distinct
 from karat.grade.kinds.calls import NOT_REACHED, Caller, judge_reply, no_value
@@ -49,9 +50,14 @@ def evaluate_function(task: Task, code: str | bytes, context: Context) -> Evalua
 
 def asking_order(task_id: str, size: int) -> list[int]:
     """Tests in an order that does not follow the file: which input belongs to which test is not to be learned."""
+    return list(_order(task_id, size))
+
+
+@lru_cache(maxsize=KEPT_OUTPUTS)
+def _order(task_id: str, size: int) -> tuple[int, ...]:
     order = list(range(size))
-    random.Random(hashlib.sha256(task_id.encode()).digest()).shuffle(order)
-    return order
+    random.Random(hashlib.sha256(task_id.encode("utf-8", "surrogatepass")).digest()).shuffle(order)
+    return tuple(order)
 
 
 def _result(task: Task, test: Test, reply: Reply | None, caller: Caller) -> TestResult:

@@ -48,7 +48,9 @@ def evaluate_stdio(task: Task, code: str | bytes, context: Context) -> Evaluatio
             break
         test = task.tests[at]
         limits = replace(build.limits, wall_s=left_s, cpu_s=left_cpu_s)
-        run = context.sandbox.run(replace(build.program, stdin=test.stdin.encode()), limits=limits)
+        run = context.sandbox.run(
+            replace(build.program, stdin=test.stdin.encode("utf-8", "surrogatepass")), limits=limits
+        )
         runs.append(run)
         results[at] = judge_run(task, test, run)
         if results[at].verdict in ("timeout", "error"):

@@ -77,7 +77,7 @@ def pinned_files(task: Task) -> dict[str, bytes]:
     """The task's test files by path; its test code is one of them."""
     pinned = {path: task.files[path] for path in task.test_files if path in task.files}
     if task.test_code:
-        pinned[test_name(task)] = task.test_code.encode()
+        pinned[test_name(task)] = task.test_code.encode("utf-8", "surrogatepass")
     return pinned
 
 
@@ -89,7 +89,7 @@ def pin_of(files: Mapping[str, bytes]) -> str:
     """One hash over paths and contents."""
     digest = hashlib.sha256()
     for path, content in sorted(files.items()):
-        digest.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+        digest.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
@@ -103,7 +103,10 @@ def changed_files(task: Task, code: str | bytes) -> dict[str, bytes]:
         return apply_patch(task.files, data)
     given = json_files(data)
     if given is None:
-        return {**task.files, task.source_name: (task.prelude + "\n").encode() * bool(task.prelude) + data}
+        return {
+            **task.files,
+            task.source_name: (task.prelude + "\n").encode("utf-8", "surrogatepass") * bool(task.prelude) + data,
+        }
     found = dict(task.files)
     for path, content in given.items():
         if content is None:

@@ -14,8 +14,11 @@ from karat.data.records import DropRowError
 from karat.errors import DataError, InputError
 from karat.grade.readers import benchmarks, candidates, contests, contract
 from karat.grade.types import Candidate, Task
+from karat.sandbox.inside.wire import MAX_DEPTH
 from karat.types import Account
 
+AROUND = 8
+"""Levels of a row around a value: tests, test, input; with a margin."""
 Notes = list[tuple[str, str]]
 ReadTask = Callable[[Mapping[str, Any], int, Notes], Task]
 
@@ -50,6 +53,8 @@ def read_tasks(source: Any, format: str = "") -> tuple[tuple[Task, ...], Account
         try:
             name = format or recognise(raw)
             task = FORMATS[name][1](raw, number, notes)
+            if not _is_flat(raw):
+                raise DropRowError(f"nested deeper than {MAX_DEPTH} levels, which no answer of a candidate can be")
         except DropRowError as error:
             account.drop(str(error), number)
             continue
@@ -135,6 +140,17 @@ def _rows(source: Any, account: AccountBuilder) -> Iterator[tuple[int, Mapping[s
         )
     if not account.rows_read:
         raise DataError(f"{account.source}: there are no rows in it. Check that it was written to its end.")
+
+
+def _is_flat(raw: Mapping[str, Any]) -> bool:
+    """Whether a row has no more levels than a value that can cross from a candidate, and what is around it."""
+    level: list[Any] = [raw]
+    for _ in range(MAX_DEPTH * (2 if raw.get("values") == "tagged" else 1) + AROUND):
+        inner = (value if isinstance(value, list | tuple) else value.values() for value in level)
+        level = [item for items in inner for item in items if type(item) in (list, tuple, dict)]
+        if not level:
+            return True
+    return False
 
 
 def _close(account: AccountBuilder, records: Any) -> Account:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -88,9 +89,9 @@ def read_limits(value: Any) -> Limits:
         raise DropRowError(f"limits holds {kind_of(value)}, not an object")
     _known("limits", given, Limits)
     for name, number in given.items():
-        if not isinstance(number, int | float) or isinstance(number, bool) or not number > 0:
-            raise DropRowError(f"limits: {name} is {number!r}; it is a number above 0")
-    whole = {name: number if name.endswith("_s") else int(number) for name, number in given.items()}
+        if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < math.inf:
+            raise DropRowError(f"limits: {name} is {number!r}; it is a finite number above 0")
+    whole = {name: number if name.endswith("_s") else math.ceil(number) for name, number in given.items()}
     return Limits(**whole)
 
 
