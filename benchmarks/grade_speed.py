@@ -10,6 +10,7 @@ found is said. Each runs in processes of its own: with two workers two of them, 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -20,6 +21,7 @@ from typing import Any
 
 from common import write_results
 from grade_peers import CODE, HANGING, LIMIT_S
+from karat.types import NAN
 
 NAMES = {
     "karat": "karat grade (all walls, bait, hooks, seal, scan)",
@@ -87,6 +89,14 @@ class Driver:
     def rate(self) -> float:
         return self.n / self.grade(CODE, self.n)
 
+    def cpu_ms(self) -> float:
+        """Processor time for a candidate, of all processes below; NaN where some are not counted."""
+        if self.name == "bubblewrap":  # leaves its processes without waiting for them
+            return NAN
+        before = sum(map(processor_seconds, self.processes))
+        self.grade(CODE, self.n)
+        return 1e3 * (sum(map(processor_seconds, self.processes)) - before) / self.n
+
     def close(self) -> None:
         for process in self.processes:
             assert process.stdin is not None
@@ -94,18 +104,34 @@ class Driver:
             process.wait()
 
 
-def measure(names: list[str], peers: str, workers: int, rounds: int) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Rates by name, one for each round, and why some have none."""
+def processor_seconds(process: subprocess.Popen[str]) -> float:
+    """User and system time of a process and all below it, and of those that they have waited for."""
+    total, pending = 0, [process.pid]
+    while pending:
+        pid = pending.pop()
+        with contextlib.suppress(OSError):
+            total += sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                pending += map(int, children.read_text().split())
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    names: list[str], peers: str, workers: int, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, str], dict[str, list[float]]]:
+    """Rates by name, one for each round; why some have none; and processor milliseconds for a candidate, likewise."""
     drivers = [Driver(name, peers, workers) for name in names]
     missing = {driver.name: driver.problem for driver in drivers if driver.problem}
     usable = [driver for driver in drivers if not driver.problem]
     rates: dict[str, list[float]] = {driver.name: [] for driver in usable}
+    spent: dict[str, list[float]] = {driver.name: [] for driver in usable}
     for number in range(rounds):
         for driver in usable if number % 2 else reversed(usable):
             rates[driver.name].append(driver.rate())
+            spent[driver.name].append(driver.cpu_ms())
     for driver in drivers:
         driver.close()
-    return rates, missing
+    return rates, missing, spent
 
 
 def ratio(over: list[float], under: list[float]) -> tuple[float, float, float]:
@@ -131,8 +157,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     names = list(NAMES)
-    one, missing = measure(names, options.peers, 1, options.rounds)
-    two, _ = measure([name for name in names if name not in missing], options.peers, 2, options.rounds)
+    one, missing, spent = measure(names, options.peers, 1, options.rounds)
+    two, _, _ = measure([name for name in names if name not in missing], options.peers, 2, options.rounds)
     hangs = hanging([name for name in one if name not in ("bare", "karat_sandbox")], options.peers)
     rows: list[dict[str, Any]] = []
     for name in one:
@@ -144,12 +170,15 @@ def main() -> None:
              "2_over_1": statistics.median(two[name]) / statistics.median(one[name]),
              "karat_times": times, "low": low, "high": high,
              "sandbox_times": alone, "sandbox_low": alone_low, "sandbox_high": alone_high,
+             "cpu_ms": statistics.median(spent[name]), "cpu_times": ratio(spent[name], spent["karat"])[0],
              "asked": GOALS.get(name, ""), "hanging_s": hangs.get(name, "")}
         )  # fmt: skip
     facts = {
         "what": "one candidate, five tests; *_times: how many times as many a second, one worker, median of rounds",
         "low, high": "least and greatest ratio of a round",
         "rounds": options.rounds,
+        "cpu_ms, cpu_times": "processor time for a candidate in all processes, and how many times karat's, which other "
+        "work on the machine disturbs least; NaN: not all processes can be counted",
         "hanging_s": f"seconds for one candidate that never returns; limit {LIMIT_S:g} s a test, or in all",
         "load": os.getloadavg()[0],
         "not measured": "; ".join(f"{NAMES[name]}: {why}" for name, why in missing.items()) or "nothing",
