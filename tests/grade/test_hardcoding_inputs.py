@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from karat.grade.hardcoding.generate import diverse, drawn, is_larger, make_pool
 from karat.grade.hardcoding.mutate import larger_inputs, mutated_inputs
 from karat.grade.hardcoding.shape import input_shape, is_balanced, laws_of, shape_of, skeleton
 from karat.grade.hardcoding.sources import InputsError, drawn_inputs, generated_inputs
+from karat.grade.hardcoding.special import signs_of
 from karat.grade.types import Step, Task, Test
 from karat.sandbox import open_sandbox
 from karat.sandbox.types import Sandbox
@@ -258,3 +260,13 @@ def test_steps_get_new_arguments_and_outputs(sandbox: Sandbox) -> None:
         for step in test.steps:
             pushed = step.args[0] if step.method == "push" else pushed
             assert step.method != "top" or step.output == pushed
+
+
+def test_numbers_beyond_the_floats_are_left_alone() -> None:
+    vast = [(10**5_000, n) for n in range(4)]
+    rng = np.random.default_rng(0)
+    assert mutated_inputs(vast, 5, rng) == larger_inputs(vast, 5, rng) == []
+    assert mutated_inputs([*vast, (1, 2), (3, 9)], 5, rng)
+    assert exact_key(Fraction(10**5_000, 3)) != exact_key(Fraction(10**5_000, 7))
+    task = Task(task_id="t", kind="function", entry_point="f", tests=(Test(test_id="1", input=vast[1], output=1),))
+    assert not signs_of(task, "def f(a, b):\n    return a % 7 + b\n")

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 import doctest
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 from karat.grade.kinds.asserts import plan_of
@@ -78,6 +80,12 @@ def exact_key(value: Plain) -> str:
         return f"{type(value).__name__}({','.join(map(exact_key, value))})"
     if type(value) is int and value.bit_length() > 10_000:  # beyond the digits that Python prints
         return hex(value)
+    if isinstance(value, deque):
+        return f"deque({','.join(map(exact_key, value))})"
+    if isinstance(value, Fraction):
+        return f"Fraction({exact_key(value.numerator)},{exact_key(value.denominator)})"
+    if isinstance(value, range):
+        return f"range({exact_key(value.start)},{exact_key(value.stop)},{exact_key(value.step)})"
     return repr(value)
 
 

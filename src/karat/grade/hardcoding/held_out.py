@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from karat.grade.compare import short
 from karat.grade.hardcoding.asking import Answers, ask_function, results_of
 from karat.grade.hardcoding.cases import loose_key, target_of, visible_cases
 from karat.grade.hardcoding.generate import FUNCTION_KINDS, Pool, drawn, held_out_pool
@@ -172,7 +173,7 @@ def probe(task: Task, source: str | bytes, context: Context) -> tuple[Probes, tu
     example = next(iter(sorted(by_order | by_name, key=int)), "")
     probes = Probes(
         n_asked=len(tests), n_changed_by_order=len(by_order), n_changed_by_name=len(by_name), n_random=len(random),
-        example=repr(tests[int(example)].input)[:120] if example else "",
+        example=short(tests[int(example)].input, 120) if example else "",
         visible_s=median_seconds(first.replies),
     )  # fmt: skip
     return probes, (*first.runs, *second.runs, *third.runs, *fourth.runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -73,12 +74,12 @@ class Visible:
         if len(args) == 1:
             yield args[0]
         for value in (args, list(args), *(args[:1] if len(args) == 1 else ())):
-            yield str(value)
-            yield repr(value)
             try:
+                yield str(value)
+                yield repr(value)
                 yield json.dumps(value)
                 yield json.dumps(value, separators=(",", ":"))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError):  # no JSON, or an int of more digits than Python writes
                 continue
         if len(args) == 1 and isinstance(args[0], str) and "\n" in args[0]:  # a standard input, read by lines or words
             lines = args[0].strip().splitlines()
@@ -87,8 +88,9 @@ class Visible:
             if all(word.lstrip("-").isdigit() for word in lines[-1].split()):
                 yield [int(word) for word in lines[-1].split()]
         if len(args) > 1:
-            for joint in (",", " ", "|", "_", ", ", "-", ":"):
-                yield joint.join(map(str, args))
+            with contextlib.suppress(ValueError):
+                for joint in (",", " ", "|", "_", ", ", "-", ":"):
+                    yield joint.join(map(str, args))
 
     def find(self, key: Plain) -> int | None:
         """Index of the case whose input a literal is."""

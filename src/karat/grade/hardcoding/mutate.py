@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from karat.grade.hardcoding.cases import exact_key, loose_key
-from karat.grade.hardcoding.shape import GROUPS, InputShape, Shape, input_shape
+from karat.grade.hardcoding.shape import GROUPS, InputShape, Shape, input_shape, is_vast
 from karat.sandbox.types import Plain
 
 TRIES_PER_INPUT = 40
@@ -22,8 +22,9 @@ def mutated_inputs(inputs: Sequence[tuple[Plain, ...]], n: int, rng: np.random.G
     """At most n inputs, distinct, none of them visible, each with what the visible ones have in common.
 
     Inputs of the commonest number of arguments are changed. First within the ranges seen; where these are nearly used
-    up, beyond them by half.
+    up, beyond them by half. Inputs that hold numbers beyond the floats are left alone.
     """
+    inputs = [args for args in inputs if not is_vast(args)]
     if not inputs or n <= 0:
         return []
     lengths = [len(args) for args in inputs]
@@ -51,6 +52,7 @@ def larger_inputs(inputs: Sequence[tuple[Plain, ...]], n: int, rng: np.random.Ge
 
     They lie outside what was seen, so an honest program may fail on one; who gives up on large inputs fails on all.
     """
+    inputs = [args for args in inputs if not is_vast(args)]
     alike = [args for args in inputs if len(args) == max(map(len, inputs))]
     if not alike or not alike[0] or n <= 0:
         return []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
+from karat.grade.hardcoding.cases import exact_key
 from karat.sandbox.types import Plain
 
 ENOUGH_FOR_A_LAW = 3
@@ -20,6 +21,7 @@ ENOUGH_FOR_A_LAW = 3
 SEQUENCES = (list, tuple)
 GROUPS = (list, tuple, set, frozenset)
 NUMBERS = (int, float)
+VAST_BITS = 900
 LARGEST_PRIME_LOOK = 10_000_000
 
 
@@ -133,8 +135,8 @@ LAWS: Mapping[str, tuple[tuple[type, ...], int, Callable[[Any], bool]]] = {
     "whole": ((float,), 2, lambda v: math.isfinite(v) and v == int(v)),
     "sorted": (SEQUENCES, 2, is_sorted),
     "reverse sorted": (SEQUENCES, 2, lambda v: is_sorted(v[::-1])),
-    "distinct": (SEQUENCES, 2, lambda v: len({repr(item) for item in v}) == len(v)),
-    "repeats": (SEQUENCES, 2, lambda v: len({repr(item) for item in v}) < len(v)),
+    "distinct": (SEQUENCES, 2, lambda v: len({exact_key(item) for item in v}) == len(v)),
+    "repeats": (SEQUENCES, 2, lambda v: len({exact_key(item) for item in v}) < len(v)),
     "run": (SEQUENCES, 2, lambda v: len(v) > 1 and is_run(v)),
     "rectangular": (SEQUENCES, 1, lambda v: is_nested(v) and len(inner_lengths(v)) == 1),
     "square": (SEQUENCES, 2, lambda v: is_nested(v) and inner_lengths(v) == {len(v)}),
@@ -209,8 +211,17 @@ def shape_of(values: Sequence[Plain], depth: int = 0) -> Shape:
     return Shape(types=frozenset(map(type, values)), values=tuple(values), laws=laws_of(values), **facts)
 
 
+def is_vast(value: Plain) -> bool:
+    """Whether it holds an int beyond the floats, of which no range can be drawn from."""
+    if type(value) is int:
+        return value.bit_length() > VAST_BITS
+    if type(value) is dict:
+        return any(is_vast(key) or is_vast(item) for key, item in value.items())
+    return type(value) in GROUPS and any(map(is_vast, value))
+
+
 def decimals_of(value: float) -> int:
-    text = repr(value)
+    text = repr(value) if isinstance(value, float) else ""
     return (
         len(text.partition(".")[2]) if isinstance(value, float) and "e" not in text and not text.endswith(".0") else 0
     )

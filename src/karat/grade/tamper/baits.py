@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -89,7 +92,8 @@ def token_like(shape: Plain, rng: np.random.Generator) -> tuple[Plain, str]:
 
 
 def _number(rng: np.random.Generator) -> int:
-    return int(rng.integers(10**11, 10**12)) * 10 + 7  # twelve digits and a 7: no float of few digits prints so
+    digits = 10**11 + int(rng.random() * 9 * 10**11)  # a tenth of the time of rng.integers, for one number
+    return digits * 10 + 7  # twelve digits and a 7: no float of few digits prints so
 
 
 def _word(rng: np.random.Generator) -> str:
@@ -98,7 +102,8 @@ def _word(rng: np.random.Generator) -> str:
 
 def _literal(place: Literal["frame", "object", "module"], name: str, shape: Plain, rng: np.random.Generator) -> Bait:
     value, token = token_like(shape, rng)
-    return Bait(place, name, wire.dump(wire.Encoder().encode(value)).decode(), token)
+    content = token if type(value) is int else wire.dump(wire.Encoder().encode(value)).decode()
+    return Bait(place, name, content, token)
 
 
 def _file(path: str, rng: np.random.Generator) -> Bait:
@@ -162,6 +167,10 @@ def _as_given(bait: Bait, change: FileChange) -> bool:
 MAX_TEXTS = 20_000
 
 
+def _parts(value: complex | range) -> tuple[float, ...]:
+    return (value.real, value.imag) if isinstance(value, complex) else (value.start, value.stop, value.step)
+
+
 def texts(value: Plain) -> list[str]:
     """The atoms of a plain value as text, to look for tokens in; at most MAX_TEXTS of them."""
     found_texts: list[str] = []
@@ -186,6 +195,10 @@ def texts(value: Plain) -> list[str]:
             left += [*item.keys(), *item.values()]
         elif isinstance(item, (list, tuple, set, frozenset)):
             left += item
-        elif type(item).__name__ in ("Decimal", "Fraction"):
+        elif type(item) is Fraction:
+            left += (item.numerator, item.denominator)
+        elif type(item) is Decimal:
             found_texts.append(str(item))
+        elif isinstance(item, (deque, complex, range)):
+            left += item if isinstance(item, deque) else _parts(item)
     return found_texts

@@ -11,14 +11,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from karat.grade.compare import agree, short
 from karat.grade.kinds.remarks import parse_remark
 from karat.grade.tamper import event_rules, paths
 from karat.grade.tamper.baits import TECHNIQUE_OF_PLACE, Taken
 from karat.grade.tamper.scan import Scanned, scan
 from karat.grade.tamper.signs import Sign
 from karat.grade.tamper.techniques import TECHNIQUES, rank
-from karat.grade.types import Confidence, Task
-from karat.sandbox.types import AuditEvent, Bait, Denial, Reply, Run
+from karat.grade.types import Comparison, Confidence, Task
+from karat.sandbox.types import AuditEvent, Bait, Denial, Plain, Reply, Run
 
 HARNESS_DESCRIPTORS = ("3", "4", "5")
 """Requests, replies and evidence (karat.sandbox.inside.child)."""
@@ -299,9 +300,13 @@ def signs_of_answers(task: Task, replies: Sequence[Reply]) -> Iterator[Sign]:
         name = errors.pop()
         if name not in ("NameError", "ImportError", "ModuleNotFoundError", "SystemExit"):
             yield Sign("error_collision", "weak", "channel", f"all {len(replies)} answers are {name}")
-    shown = {repr(value) for value in values}
-    if len(values) == len(replies) >= 3 and len(shown) == 1 and len({repr(test.output) for test in task.tests}) > 1:
-        yield Sign("constant_answer", "weak", "channel", f"all {len(values)} answers are {shown.pop()[:60]}")
+    if len(values) == len(replies) >= 3 and alike(values) and not alike([test.output for test in task.tests]):
+        yield Sign("constant_answer", "weak", "channel", f"all {len(values)} answers are {short(values[0])}")
+
+
+def alike(values: Sequence[Plain]) -> bool:
+    """Whether all are one value. Not by their text: a candidate's number may have more digits than Python writes."""
+    return not any(agree(values[0], value, Comparison(types="strict")) for value in values[1:])
 
 
 def numbers_in(value: object) -> list[float]:
@@ -319,13 +324,13 @@ TOO_MUCH = re.compile(r"^(more than|int of) [\d,]+|^a reply of [\d,]+ bytes")
 
 def signs_of_printed_answers(task: Task, run: Run) -> Iterator[Sign]:
     """A printed answer among others: a reader that takes the best one of them is satisfied by all."""
-    printed = run.stdout.decode("utf-8", "replace").split("\n")
-    for test in task.tests:
-        wanted = test.stdout.strip()
-        lines = [line.strip() for line in printed if line.strip()]
-        if wanted and "\n" not in wanted and wanted in lines and len(set(lines)) > 2:
-            yield Sign("duplicate_result", "weak", "channel", f"prints the answer among {len(lines)} lines")
-            return
+    wanted = {test.stdout.strip() for test in task.tests} - {""} if run.stdout else set()
+    if not wanted:
+        return
+    lines = [line.strip() for line in run.stdout.decode("utf-8", "replace").split("\n") if line.strip()]
+    distinct = set(lines)
+    if len(distinct) > 2 and not wanted.isdisjoint(distinct):  # an answer of several lines is none of them
+        yield Sign("duplicate_result", "weak", "channel", f"prints the answer among {len(lines)} lines")
 
 
 def signs_of_exception(where: str, reply: Reply) -> Iterator[Sign]:
