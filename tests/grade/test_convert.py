@@ -157,6 +157,35 @@ def test_an_except_that_swallows_its_own_failure_is_no_case() -> None:
     assert not convert(code, "f").cases
 
 
+def test_an_assertion_under_a_condition_is_asked_only_where_it_holds(trusted: Sandbox) -> None:
+    code = "LIMIT = 3\nif LIMIT > 5:\n    assert f(1) == 3\nelse:\n    assert f(1) == 2\n"
+    found = convert(code, "f", evaluate=lambda source: trusted_value(trusted, source))
+    assert [case.test.test_id for case in found.cases] == ["line 5"]
+    assert not convert(code, "f").cases
+
+
+def test_a_method_of_what_a_function_gave_is_no_method_of_a_class() -> None:
+    assert convert("assert f().lower() == 'a'", "f").left
+    (case,) = convert("assert Text().lower() == 'a'", "Text").cases
+    assert case.target == "Text.lower"
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [
+        ("x = [1]\ny = x\nassert f(x) == 1\nassert y == [1]\n", True),
+        ("for r in rows:\n    assert f(r) == 1\nassert rows == [[1]]\n".join(["rows = [[1]]\n", ""]), True),
+        ("x = [1]\nassert len(x) == 1\nassert f(x) == 1\n", False),
+    ],
+    ids=["another name", "items of a list", "before the call"],
+)
+def test_a_change_in_place_shows_under_any_name(trusted: Sandbox, code: str, left: bool) -> None:
+    """What the test looks at after a call may be what it passed: the call is made in the conversation then."""
+    found = convert(code, "f", evaluate=lambda source: trusted_value(trusted, source))
+    assert bool(found.left) == left
+    assert bool(found.cases) != left
+
+
 def test_constants_test_nothing() -> None:
     assert convert("assert True", "f").problem == "the test code asserts nothing"
     conversion = convert("assert True, 'x'\nassert f(1)", "f")

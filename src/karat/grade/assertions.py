@@ -224,6 +224,8 @@ def call_target(node: ast.Call, called: Names) -> str:
     if not (isinstance(made, ast.Call) and isinstance(made.func, ast.Name)) or made.args or made.keywords:
         return ""
     owner = called(made.func.id)
+    if owner[:1].islower():  # `f().lower()` asks a value that a function gave; classes are spelt with a capital
+        return ""
     return f"{owner}.{node.func.attr}" if owner and isinstance(node.func, ast.Attribute) else ""
 
 

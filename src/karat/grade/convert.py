@@ -91,6 +91,8 @@ def convert(test_code: str, entry_point: str, *, helpers: str = "", evaluate: Ev
             cases=(), left=(), assertions=0, converted=0, problem=f"the test code does not compile: {error}"
         )
     walk = _walk(code, set())
+    if walk.looks_back:  # what it looks at may be changed in place under another name: one conversation then
+        walk = _walk(code, {name for name in code.bound - code.fixed if not code.called(name)})
     if not walk.patterns and not walk.left:
         return Conversion(
             cases=(),
@@ -141,6 +143,14 @@ class Walk:
     """Names whose values depend on an answer of the candidate, or may have been changed by it."""
     recorder: list[ast.stmt] = field(default_factory=list)
     loops: list[ast.stmt] = field(default_factory=list)
+    branches: int = 0
+    """Depth of `if`s around a statement."""
+    passed: set[str] = field(default_factory=set)
+    """Variables of the test code that were passed to the candidate so far."""
+    ever_passed: bool = False
+    """Whether any was in the pass before this one: in a loop what comes later came earlier, too."""
+    looks_back: bool = False
+    """An assertion that does not call the candidate looks at another variable after that."""
 
     def run(self) -> None:
         """Two passes: what a loop taints at its end is tainted at its beginning."""
@@ -149,6 +159,7 @@ class Walk:
         for items in (self.patterns, self.number_of, self.straight, self.left):
             items.clear()
         self.assertions = self.constants = 0
+        self.looks_back, self.passed, self.ever_passed = False, set(), bool(self.passed)
         self.tainted = tainted
         self.recorder = self._block(self.code.body)
 
@@ -186,7 +197,9 @@ class Walk:
         head = node.iter if isinstance(node, ast.For) else node.test
         if self._depends(head) or any(isinstance(part, (ast.Break, ast.Continue)) for part in ast.walk(node)):
             return self._leave(node, "its loop or condition depends on the candidate")
-        if not isinstance(node, ast.If):
+        if isinstance(node, ast.If):
+            self.branches += 1
+        else:
             self.loops.append(node)
         body, orelse = self._block(node.body), self._block(node.orelse) if node.orelse else []
         if isinstance(node, ast.For):
@@ -195,6 +208,7 @@ class Walk:
         if isinstance(node, ast.While):
             self.loops.pop()
             return [ast.While(test=node.test, body=body, orelse=orelse)]
+        self.branches -= 1
         return [ast.If(test=node.test, body=body, orelse=orelse)]
 
     def _leave(self, node: ast.stmt, reason: str) -> list[ast.stmt]:
@@ -212,6 +226,9 @@ class Walk:
     def _assertion(self, node: ast.Assert) -> list[ast.stmt]:
         if not self._depends(node.test):
             self.constants += 1
+            if self.passed or (self.ever_passed and self.loops):
+                names = {part.id for part in ast.walk(node.test) if isinstance(part, ast.Name)}
+                self.looks_back |= any(map(self._is_own, names - self.passed))  # those passed: see `_used_again`
             return []
         self.assertions += 1
         try:
@@ -246,7 +263,9 @@ class Walk:
         """The note that stands for the assertion when the test code is run once to learn its values."""
         self.patterns.append(pattern)
         self.number_of.append(self.assertions - 1)
-        self.straight.append(not self.loops)
+        self.straight.append(not self.loops and not self.branches)
+        parts = [part for arg in (*pattern.args, *pattern.kwargs.values()) for part in ast.walk(arg)]
+        self.passed |= {part.id for part in parts if isinstance(part, ast.Name) and self._is_own(part.id)}
         shared = [name for arg in (*pattern.args, *pattern.kwargs.values()) for name in self._used_again(arg)]
         values: list[ast.expr] = [
             ast.Constant(len(self.patterns) - 1),

@@ -163,6 +163,9 @@ class Marker(ast.NodeTransformer):
 
 
 CODE_READERS = ("eval", "exec", "compile", "__import__")
+CAPTURES = ("redirect_stdout", "redirect_stderr", "patch", "monkeypatch", "capsys")
+"""What replaces a part of the process that the test runs in: the candidate runs in another."""
+STREAMS = ("stdin", "stdout", "stderr")
 
 
 def _uncrossable(code: TestCode) -> str:
@@ -171,6 +174,12 @@ def _uncrossable(code: TestCode) -> str:
     for node in (part for statement in code.body for part in ast.walk(statement)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and called(node.value.id):
             return f"line {node.lineno}: it reads {node.value.id}.{node.attr}"
+        if isinstance(node, (ast.Name, ast.Attribute)) and _is_imported(node, CAPTURES, code):
+            return f"line {node.lineno}: it replaces a part of the process ({ast.unparse(node)})"
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in STREAMS:
+            return f"line {node.lineno}: it replaces {node.attr} of the candidate's process"
+        if isinstance(node, ast.Compare) and _is_same_object(node, called):
+            return f"line {node.lineno}: it asks whether a result is an object of the test's own"
         if isinstance(node, ast.ExceptHandler) and node.type is not None and _names(node.type, called):
             return f"line {node.lineno}: it catches an exception class of the candidate"
         if isinstance(node, ast.ClassDef) and any(_names(base, called) for base in node.bases):
@@ -181,6 +190,20 @@ def _uncrossable(code: TestCode) -> str:
             if node.func.id in CODE_READERS:
                 return f"line {node.lineno}: it runs text as code ({node.func.id})"
     return ""
+
+
+def _is_imported(node: ast.Name | ast.Attribute, names: Sequence[str], code: TestCode) -> bool:
+    """`patch` or `mock.patch`, where that is imported."""
+    base = node if isinstance(node, ast.Name) else node.value
+    is_known = isinstance(base, ast.Name) and base.id in code.fixed | code.modules
+    return is_known and (node.id if isinstance(node, ast.Name) else node.attr) in names
+
+
+def _is_same_object(node: ast.Compare, called: Callable[[str], str]) -> bool:
+    """`f(x) is x`: across processes no object is another. Constants are told by value and type."""
+    sides = [node.left, *node.comparators]
+    asked = any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+    return asked and any(_names(side, called) for side in sides) and not any(isinstance(s, ast.Constant) for s in sides)
 
 
 def _names(node: ast.AST, called: Callable[[str], str]) -> bool:
