@@ -220,6 +220,7 @@ def test_one_row_of_odd_values_leaves_the_others(tmp_path: Path) -> None:
     text = json.dumps(row)
     odd = [
         json.dumps({**row, "task_id": "endless", "limits": {"wall_s": math.inf}}),
+        json.dumps({**row, "task_id": "vast", "limits": {"memory_mb": 1e300}}),
         text.replace('"output": 1', f'"output": {"9" * 5000}'),
         text.replace('"output": 1', f'"output": {"[" * 400}{"]" * 400}'),
     ]
@@ -229,6 +230,7 @@ def test_one_row_of_odd_values_leaves_the_others(tmp_path: Path) -> None:
     assert [task.task_id for task in tasks] == ["t"]
     reasons = " ".join(entry.reason for entry in account.entries)
     assert "it is a finite number above 0" in reasons
+    assert "and at most 1e+09" in reasons
     assert "more digits than Python reads" in reasons
     assert "nested deeper than 100 levels" in reasons
 

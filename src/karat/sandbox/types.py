@@ -6,7 +6,6 @@ program's own claim.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -20,6 +19,10 @@ dicts of them; also Decimal, Fraction, range, deque and the datetime types, rebu
 
 
 # ----------------------------------------------------------------------------------------------------------- to run
+MOST = 1e9
+"""No limit is more: thirty years, a petabyte."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one run may use in all. Reaching one ends the run; `Run.ended` says which."""
@@ -40,11 +43,13 @@ class Limits:
     """Processes and threads at once. Modules and scripts may start threads only, where the back end filters calls."""
 
     def __post_init__(self) -> None:
-        """Raises: InputError: a limit that is no number above 0, or is endless."""
+        """Raises: InputError: a limit that is no number above 0, or more than the kernel's counters hold."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if type(value) not in (int, float) or not 0 < value < math.inf:
-                raise InputError(f"limits: {item.name} is {value!r}; it must be a finite number above 0.")
+            if type(value) not in (int, float) or not 0 < value <= MOST:
+                raise InputError(
+                    f"limits: {item.name} is {value!r}; it must be a finite number above 0, and at most {MOST:.0e}."
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from karat.data.records import DropRowError, kind_of
+from karat.errors import InputError
 from karat.grade.types import Comparison
 from karat.sandbox.inside import wire
 from karat.sandbox.types import Limits
@@ -92,7 +93,10 @@ def read_limits(value: Any) -> Limits:
         if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < math.inf:
             raise DropRowError(f"limits: {name} is {number!r}; it is a finite number above 0")
     whole = {name: number if name.endswith("_s") else math.ceil(number) for name, number in given.items()}
-    return Limits(**whole)
+    try:
+        return Limits(**whole)
+    except InputError as error:
+        raise DropRowError(str(error)) from None
 
 
 def _known(what: str, given: Mapping[str, Any], kind: type) -> None:
