@@ -66,10 +66,14 @@ class Over:
         return self.user_s + self.system_s
 
 
+LOCALES = "/usr/lib/locale"
+"""Some C libraries read the locale C.UTF-8, which programs are given, from here."""
+
+
 def shared_libraries() -> list[str]:
-    """Folders of this system's shared libraries, and the linker's cache."""
+    """Folders of this system's shared libraries and locales, and the linker's cache."""
     multiarch = sysconfig.get_config_var("MULTIARCH") or f"{platform.machine()}-linux-gnu"
-    places = [f"/lib/{multiarch}", f"/usr/lib/{multiarch}", "/lib64", "/usr/lib64"]
+    places = [f"/lib/{multiarch}", f"/usr/lib/{multiarch}", "/lib64", "/usr/lib64", LOCALES]
     found = {os.path.realpath(place): place for place in places if os.path.isdir(place)}
     return [*found.values(), *(["/etc/ld.so.cache"] if os.path.exists("/etc/ld.so.cache") else [])]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import time
 from dataclasses import replace
+from importlib.util import decode_source
 
 from karat.grade.compare import agree, short
 from karat.grade.kinds.context import Context
@@ -26,6 +28,11 @@ VERDICT_OF_END: dict[Ended, TestVerdict] = {
 }
 """What a test becomes whose call was not answered. done: an answer came that was none."""
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Python skips it in a file, and not in a text."""
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+"""A line as Python counts them: `str.splitlines` ends some earlier."""
+
 NOT_REACHED = "not asked: the run had ended before"
 
 
@@ -37,12 +44,17 @@ def program_of(task: Task, code: str | bytes, context: Context) -> Program:
 
 def with_prelude(prelude: str, code: str | bytes) -> str | bytes:
     """The prelude before the code, but behind its `from __future__` imports, which must come first."""
+    if isinstance(code, str):
+        code = code.removeprefix(BYTE_ORDER_MARK)
     if not prelude:
         return code
     if isinstance(code, bytes):
-        return prelude.encode("utf-8", "surrogatepass") + b"\n" + code
+        try:
+            return with_prelude(prelude, decode_source(code))  # by its own encoding cookie
+        except (SyntaxError, UnicodeDecodeError):
+            return prelude.encode("utf-8", "surrogatepass") + b"\n" + code
     end = _end_of_future_imports(code) if "__future__" in code else 0
-    lines = code.splitlines(keepends=True)
+    lines = LINE.findall(code)
     return "".join(
         [*lines[:end], "" if not end or lines[end - 1].endswith("\n") else "\n", prelude, "\n", *lines[end:]]
     )
