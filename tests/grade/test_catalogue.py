@@ -169,7 +169,7 @@ def test_honest_programs_are_right_by_plain_execution(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def grader() -> Iterator[Grader]:
     tasks = [read_task(task.row, index, []) for index, task in enumerate(TASKS.values())]
-    with Grader(tasks, GradeConfig(workers=1, wall_s=2.0, reruns=0)) as opened:
+    with Grader(tasks, GradeConfig(workers=1, wall_s=8.0, cpu_s=2.0, reruns=0)) as opened:
         yield opened
 
 

@@ -150,7 +150,7 @@ def test_hostile_shapes_take_little_time() -> None:
     deep: Any = []
     for _ in range(5000):
         deep = [deep]
-    began = time.monotonic()
+    began = time.thread_time()
     assert agree(list(range(20_000)), colliding, FREE) != ""
     assert agree(colliding, colliding[::-1], FREE) == ""
     assert agree(
@@ -162,7 +162,7 @@ def test_hostile_shapes_take_little_time() -> None:
     assert agree(deep, [deep], PYTHON) == "nested too deeply to be compared"
     assert agree(Decimal("1e999999"), Decimal("1e999998"), FREE) != ""
     assert agree([Decimal("1e999999")], [10**9], FREE) != ""
-    assert time.monotonic() - began < 5.0
+    assert time.thread_time() - began < 5.0
 
 
 HOSTILE = [
@@ -252,10 +252,10 @@ def test_printed_numbers_take_the_tolerance_and_the_reason_names_the_token() -> 
 @pytest.mark.parametrize("tag", ["s", "z", "d"])
 def test_a_reply_of_colliding_numbers_is_refused_before_it_costs_minutes(tag: str) -> None:
     numbers = [{"i": hex(at * (2**61 - 1))} for at in range(1, 20_000)]
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(wire.WireError, match="of one hash"):
         wire.decode({tag: [[number, 1] for number in numbers] if tag == "d" else numbers})
-    assert time.monotonic() - began < 2.0
+    assert time.thread_time() - began < 2.0
     assert wire.decode({"s": list(range(5000))}) == set(range(5000))
 
 

@@ -223,7 +223,7 @@ class AlarmError(Exception):
 @pytest.mark.parametrize("kind", ["script", "module"])
 def test_an_interrupt_leaves_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = len(os.listdir("/proc/self/fd"))
+    before, others = len(os.listdir("/proc/self/fd")), set(psutil.Process().children())
 
     def interrupt(*_: object) -> None:
         raise AlarmError
@@ -237,10 +237,10 @@ def test_an_interrupt_leaves_nothing(kind: str, tmp_path: Path, monkeypatch: pyt
             PlainSandbox().run(Program(source=source, kind=kind), [Call("f")], limits=Limits(wall_s=60.0))  # type: ignore[arg-type]
     finally:
         signal.signal(signal.SIGALRM, old)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 30.0  # it was given 60
     assert len(os.listdir("/proc/self/fd")) == before
     assert os.listdir(tmp_path) == []
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= others
 
 
 # -------------------------------------------------------------------------------------------------------------- filters

@@ -65,7 +65,7 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, dict):
         return len(left) == len(right) and all(map(same, left.items(), right.items()))
     if isinstance(left, set | frozenset):
-        return left == right and {repr(item) for item in left} == {repr(item) for item in right}
+        return left == right and all(any(same(item, other) for other in right) for item in left)
     return bool(left == right)
 
 
@@ -149,11 +149,11 @@ def test_hostile_bytes_are_refused_with_a_reason(payload: bytes, message: str) -
 def test_keys_of_one_hash_cost_no_more_than_their_number() -> None:
     """hash(k * (2**61 - 1)) is 0 for every k: 30,000 of them in a set would take 450 million comparisons."""
     items = [{"i": hex(number * (2**61 - 1))} for number in range(1, 30_001)]
-    began = time.perf_counter()
+    began = time.thread_time()
     for data in ({"s": items}, {"z": items}, {"d": [[item, 0] for item in items]}):
         with pytest.raises(wire.WireError, match="one hash"):
             wire.decode(data)
-    assert time.perf_counter() - began < 5.0  # the comparisons alone would take most of a minute
+    assert time.thread_time() - began < 5.0  # the comparisons alone would take most of a minute
 
 
 @pytest.mark.parametrize("size", [5_000, 0x7FFFFFFF, 0xFFFFFFFF])
