@@ -13,6 +13,7 @@ from karat.grade.tamper.observe import collect
 from karat.grade.tamper.techniques import rank
 from karat.grade.types import Attempt, Evaluation, Task, Test, TestResult
 from karat.sandbox import open_sandbox
+from karat.sandbox.inside import case, wire
 from karat.sandbox.types import Bait, Call, Limits, Program, Run, Sandbox
 
 TASK = Task(task_id="add", kind="function", entry_point="f", tests=(Test(test_id="1", input=(2, 3), output=5),))
@@ -175,3 +176,10 @@ def test_a_bait_that_is_changed_in_place_is_seen(sandbox: Sandbox) -> None:
     outcome, attempts = run(sandbox, source, baits=baits)
     assert "bait.changed" in [event.name for event in outcome.events]
     assert sure(attempts, "forge_frame") == rank("proven")
+
+
+def test_a_bait_has_the_value_that_a_parser_reads() -> None:
+    for shape in (3, [4], [[4]], (4,), "word", "12", ["word"], 1.5, None, True, {}, "ä"):
+        value, _ = token_like(shape, np.random.default_rng(4))
+        content = wire.dump(wire.Encoder().encode(value)).decode()
+        assert repr(case.value_of(content)) == repr(value)

@@ -56,8 +56,15 @@ def prepare(baits: list[list[str]], watch: Any, source: Any = "") -> None:
 
 
 def value_of(content: str) -> Any:
-    """The value of a bait; most are a number, which needs no parser."""
-    return int(content) if content.isdigit() else wire.decode(wire.load(content.encode()))
+    """The value of a bait. Most are a number, a list of one or a word, which need no parser and none of its pages."""
+    if content.isdigit():
+        return int(content)
+    inner = content[1:-1]
+    if inner.isdigit() and content[0] == "[":
+        return [int(inner)]
+    if inner.isalpha() and content[0] == '"':
+        return inner
+    return wire.decode(wire.load(content.encode()))
 
 
 OPENERS = (
