@@ -124,6 +124,15 @@ def test_an_invalid_task_is_never_a_zero(tmp_path: Path, task: dict[str, Any], r
     assert next(f for f in result.findings if f.code == "GR501").verdict == "problem"
 
 
+@pytest.mark.parametrize("relation", ["commutes", "def related(args): pass\ndef holds(): pass"])
+def test_a_relation_that_does_not_work_is_its_tasks_problem(tmp_path: Path, relation: str) -> None:
+    """It ended the run at the first candidate that passed."""
+    task = {**ADD, "task_id": "odd", "relations": [relation]}
+    rows = [{**ROWS[0], "task_id": "odd"}, ROWS[0]]
+    grade([task, ADD], rows, out=tmp_path / "r.jsonl", **OPTIONS)
+    assert [row["verdict"] for row in rows_of(tmp_path / "r.jsonl")] == ["invalid task", "pass"]
+
+
 def test_an_unknown_task_is_missing(tmp_path: Path) -> None:
     rows = [*ROWS[:1], {"task_id": "other", "candidate_id": "c", "code": "x = 1"}]
     result = grade([ADD], rows, out=tmp_path / "r.jsonl", **OPTIONS)

@@ -15,7 +15,7 @@ import numpy as np
 from karat.errors import InputError
 from karat.grade.check_task import check_task, missing_tests
 from karat.grade.config import GradeConfig
-from karat.grade.hardcoding import hidden_results, special_casing
+from karat.grade.hardcoding import hidden_results, relation_problem, special_casing
 from karat.grade.kinds import Context, evaluate
 from karat.grade.kinds.trusted import PRELOADED, package_folders
 from karat.grade.tamper.baits import make_baits
@@ -200,9 +200,9 @@ class Grader:
         return future.result()
 
     def _check(self, task: Task, context: Context) -> str:
-        if not self.config.check_tasks or not task.reference:
-            return missing_tests(task)
-        return check_task(task, context)
+        is_run = self.config.check_tasks and task.reference
+        problem = check_task(task, context) if is_run else missing_tests(task)
+        return problem or (relation_problem(task, context) if task.relations else "")
 
     def _rng(self, candidate: Candidate) -> np.random.Generator:
         """Baits and inputs that depend on the candidate and the seed only, not on the order of grading."""

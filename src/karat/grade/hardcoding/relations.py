@@ -203,6 +203,15 @@ def check_relations(task: Task, source: str | bytes, context: Context, *, rng: n
     return tuple(broken)
 
 
+def relation_problem(task: Task, context: Context) -> str:
+    """Why the task's relations cannot be checked on anybody: a name or a source is wrong. Empty when they can."""
+    try:
+        check_relations(task, task.reference, context, rng=np.random.default_rng(0))
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def _first_break(
     text: str, task: Task, source: str | bytes, context: Context, inputs: Sequence[Args], rng: np.random.Generator
 ) -> str:
