@@ -53,3 +53,12 @@ def test_the_prelude_loses_nothing_of_the_code() -> None:
 
 def test_the_locale_that_programs_are_given_is_there(context: Context) -> None:
     assert passes(context, f"import locale\nlocale.setlocale(locale.LC_ALL, '')\n{SQUARE}")
+
+
+def test_a_program_may_change_the_encoding_of_its_output(context: Context) -> None:
+    task = Task(task_id="t", kind="stdio", tests=(Test(test_id="1", stdin="2 3\n", stdout="5\n"),))
+    code = (
+        "import sys\nfor stream in (sys.stdin, sys.stdout):\n    stream.reconfigure(encoding='utf-8')\n"
+        "assert not sys.stdout.seekable()\nprint(sum(map(int, input().split())))\n"
+    )
+    assert [test.verdict for test in evaluate(task, code, context).tests] == ["pass"]

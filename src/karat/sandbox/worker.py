@@ -153,7 +153,7 @@ class Worker:
                 [*command, str(server.fileno())],
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,  # as a program's: Python asks once, at its start, whether it can be sought in
                 stderr=subprocess.PIPE,
                 pass_fds=(keeper.fileno(), server.fileno()),
                 cwd="/",
@@ -162,6 +162,8 @@ class Worker:
         finally:
             keeper.close()
             server.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         try:
             if self.group is not None:
                 self.group.add(self.process.pid)
