@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from karat.errors import InputError
+from karat.errors import InputError, KaratError
 from karat.grade.check_task import check_task, missing_tests
 from karat.grade.config import GradeConfig
 from karat.grade.hardcoding import hidden_results, relation_problem, special_casing
@@ -24,6 +26,10 @@ from karat.grade.types import Attempt, Candidate, Evaluation, Graded, Task, Test
 from karat.grade.verdict import counts, judge, judge_tests
 from karat.sandbox.pool import SandboxPool
 from karat.sandbox.types import Sandbox
+
+
+WORKERS_PER_PROCESSOR = 2
+"""Grader and candidate wait for each other at every call; a second worker fills those gaps (docs/grade-speed.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Grader:
         if len(self.tasks) != len(tasks):
             twice = next(task.task_id for i, task in enumerate(tasks) if task.task_id in {t.task_id for t in tasks[:i]})
             raise InputError(f"task_id {twice!r} is given twice: each task needs its own.")
-        self.workers = self.config.workers or processors()
+        self.workers = self.config.workers or WORKERS_PER_PROCESSOR * processors()
         self._lock = threading.Lock()
         self._problems: dict[str, Future[str]] = {}
         with ExitStack() as opened:
@@ -97,23 +103,22 @@ class Grader:
             return self._grade_in(sandbox, candidate)
 
     def _grade_in(self, sandbox: Sandbox, candidate: Candidate) -> Graded:
+        """One candidate; an unforeseen fault of ours costs its verdict and no other's."""
         task = self.tasks.get(candidate.task_id)
         if task is None:
-            reason = f"there is no task {candidate.task_id!r} among the {len(self.tasks)} tasks"
-            return Graded(
-                task_id=candidate.task_id,
-                candidate_id=candidate.candidate_id,
-                verdict="error",
-                passed=False,
-                reason=reason,
-                tests=(),
-                step=candidate.step,
-            )
-        with self._context(sandbox) as context:
-            problem = self._problem(task, context)
-            if problem:
-                return self._graded(candidate, task, Evaluation(tests=(), runs=()), (), context, problem=problem)
-            return self._grade_candidate(candidate, task, context)
+            return _unjudged(candidate, f"there is no task {candidate.task_id!r} among the {len(self.tasks)} tasks")
+        try:
+            with self._context(sandbox) as context:
+                problem = self._problem(task, context)
+                if problem:
+                    return self._graded(candidate, task, Evaluation(tests=(), runs=()), (), context, problem=problem)
+                return self._grade_candidate(candidate, task, context)
+        except KaratError:
+            raise
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reason = f"a fault of karat: {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"
+            return _unjudged(candidate, f"{reason}: {str(error)[:200]}")
 
     def _grade_candidate(self, candidate: Candidate, task: Task, context: Context) -> Graded:
         rng = self._rng(candidate)
@@ -208,6 +213,18 @@ class Grader:
         """Baits and inputs that depend on the candidate and the seed only, not on the order of grading."""
         name = f"{candidate.task_id}\0{candidate.candidate_id}".encode("utf-8", "surrogatepass")
         return np.random.default_rng([self.config.seed, int.from_bytes(hashlib.sha256(name).digest()[:8], "big")])
+
+
+def _unjudged(candidate: Candidate, reason: str) -> Graded:
+    return Graded(
+        task_id=candidate.task_id,
+        candidate_id=candidate.candidate_id,
+        verdict="error",
+        passed=False,
+        reason=reason,
+        tests=(),
+        step=candidate.step,
+    )
 
 
 def with_limits(task: Task, config: GradeConfig) -> Task:
