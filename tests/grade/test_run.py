@@ -347,16 +347,14 @@ def test_names_that_no_text_file_holds_are_graded(tmp_path: Path) -> None:
 
 def test_a_fault_of_ours_costs_one_verdict(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault that cannot be caused from outside: the observers raise on one source."""
-    from karat.grade import grader as module
-
-    collect = module.collect
+    from karat.grade.tamper.observe import collect
 
     def faulty(task: Any, code: Any, *more: Any) -> Any:
         if "boom" in code:
             raise ZeroDivisionError("boom")
         return collect(task, code, *more)
 
-    monkeypatch.setattr(module, "collect", faulty)
+    monkeypatch.setattr("karat.grade.grader.collect", faulty)
     codes = ("def add(a, b): return a + b  # boom", "def add(a, b): return a + b")
     rows = [Candidate(task_id="add", candidate_id=str(i), code=code) for i, code in enumerate(codes)]
     lost, kept = grader.grade(rows)

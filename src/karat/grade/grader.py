@@ -27,7 +27,6 @@ from karat.grade.verdict import counts, judge, judge_tests
 from karat.sandbox.pool import SandboxPool
 from karat.sandbox.types import Sandbox
 
-
 WORKERS_PER_PROCESSOR = 2
 """Grader and candidate wait for each other at every call; a second worker fills those gaps (docs/grade-speed.md)."""
 
