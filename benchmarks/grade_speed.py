@@ -180,7 +180,7 @@ def main() -> None:
         )  # fmt: skip
     facts = {
         "what": "one candidate, five tests; *_times: how many times as many a second, one worker, median of rounds",
-        "2_cores_times": "karat's default on two cores (two workers a processor: 4) over the grader's better of 2 and 4",
+        "2_cores_times": "karat's default on two cores, 4 workers, over the other's better of 2 and 4",
         "low, high": "least and greatest ratio of a round",
         "rounds": options.rounds,
         "cpu_ms, cpu_times": "processor time for a candidate in all processes, and how many times karat's, which other "
