@@ -231,7 +231,7 @@ def test_distinct_keeps_what_a_set_would() -> None:
         ("1 2\n3", "1\n2 3\n", "tokens", True),
         ("1 2", "1 2 3", "tokens", False),
         ("1.0", "1", "tokens", True),
-        ("007", "7", "tokens", True),
+        ("007", "7", "tokens", False),
         ("yes", "YES", "tokens", False),
         ("9" * 5000, "9" * 4999 + "8", "tokens", False),
         ("1", "nan", "tokens", False),
@@ -266,3 +266,21 @@ def test_many_composite_items_in_free_order_are_paired_after_sorting() -> None:
     how = Comparison(order="free", absolute=0.1)
     assert agree(left, right, how) == ""
     assert agree(left, [*right[1:], (1000.0, "a")], how) != ""
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "agrees"),
+    [
+        ("11", "0011", False),  # a binary text or a code, not the number eleven
+        ("1000", "1_000", False),  # only Python reads it as a number
+        ("5", "5.0", True),
+        ("0.5", ".5", True),
+        ("1e3", "1000.0", True),
+        ("-0", "0", True),
+        ("+7", "7", True),
+        ("0x10", "16", False),
+    ],
+)
+def test_tokens_that_are_the_same_number(expected: str, got: str, agrees: bool) -> None:
+    assert (agree_text(expected, got, Comparison(text="tokens")) == "") is agrees
+    assert (agree_text(got, expected, Comparison(text="tokens")) == "") is agrees

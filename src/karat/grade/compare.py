@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -346,8 +347,16 @@ def _or_none(text: str | None, otherwise: str) -> str:
     return otherwise if text is None else short(text)
 
 
+NUMBER = re.compile(
+    r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?(?:inf|infinity|nan)", re.IGNORECASE
+)
+"""A printed number. 0011 is none, it may be a code or a binary text; nor is 1_000, which only Python reads so."""
+
+
 def _tokens_agree(expected: str, got: str, comparison: Comparison) -> bool:
     """Whether two different tokens are the same number. Whole numbers are compared digit by digit, of any length."""
+    if not (NUMBER.fullmatch(expected) and NUMBER.fullmatch(got)):
+        return False
     wanted, found = _digits(expected), _digits(got)
     if wanted and found:
         return wanted == found
