@@ -101,7 +101,9 @@ def file_system(program: Program, limits: Limits, *, packages: Sequence[str], fi
         options += ["--size", str(limits.files_mb << 20), "--tmpfs", f"{WORK}/{path}"]
     for path in program.read_only if fixed else ():
         options += ["--ro-bind", os.path.join(fixed, path), f"{WORK}/{path}"]
-    options += ["--symlink", WORK, "/tmp", "--remount-ro", "/", "--chdir", WORK]
+    if not any(place.startswith("/tmp/") for place in packages):  # else /tmp is theirs, and read-only
+        options += ["--symlink", WORK, "/tmp"]
+    options += ["--remount-ro", "/", "--chdir", WORK]
     return [*folders_above(options), *options]
 
 

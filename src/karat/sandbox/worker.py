@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,10 @@ def shared_libraries() -> list[str]:
 
 
 def standard_library() -> list[str]:
-    return sorted({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+    """Of the interpreter itself: a virtual environment names its own folder for the part that is built."""
+    base = {"base": sys.base_prefix, "installed_base": sys.base_prefix}
+    built = {"platbase": sys.base_exec_prefix, "installed_platbase": sys.base_exec_prefix}
+    return sorted({sysconfig.get_path("stdlib", vars=base), sysconfig.get_path("platstdlib", vars=base | built)})
 
 
 def binds_of(packages: Sequence[str], *, command: bool) -> list[str]:
@@ -147,11 +151,13 @@ class Worker:
         self.server, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self.keeper, self.server):
             end.settimeout(START_S)
+        below = any(path.startswith("/tmp/") for path in config["binds"])  # then /tmp is theirs, and read-only
+        temporary = {"TMPDIR": f"{zygote.BOX}/tmp"} if below else {}
         command = [interpreter(), "-s", "-P", "-S", "-B", "-c", START, str(PACKAGE), str(keeper.fileno())]
         try:
             self.process = subprocess.Popen(
                 [*command, str(server.fileno())],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | temporary,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,  # as a program's: Python asks once, at its start, whether it can be sought in
                 stderr=subprocess.PIPE,

@@ -131,7 +131,8 @@ def build_root(config: dict[str, Any]) -> None:
             file.write(content)
     for path, target in config["links"].items():
         os.makedirs(os.path.dirname(NEW_ROOT + path), exist_ok=True)
-        os.symlink(target, NEW_ROOT + path)
+        if not os.path.lexists(NEW_ROOT + path):  # what is bound may lie below it: an installation in /tmp
+            os.symlink(target, NEW_ROOT + path)
     os.makedirs(NEW_ROOT + BOX)
     kernel.pivot_root(NEW_ROOT)
     kernel.mount(
