@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from karat.sandbox import MODULES, available, open_sandbox
-from karat.sandbox.types import Call, Handle, Limits, Program, Reply, Run, Sandbox, Session
+from karat.sandbox.types import MOST, Call, Handle, Limits, Program, Reply, Run, Sandbox, Session
 
 LIMITS = Limits(wall_s=5.0, cpu_s=4.0, memory_mb=512)
 WORKING = [name for name in MODULES if not available(name)]
@@ -223,6 +223,33 @@ def test_how_a_run_ended_and_why(sandbox: Sandbox, source: str, ended: str, part
     assert (result.signal == signal.SIGSEGV) == (ended == "signal")
 
 
+def test_a_signal_without_a_name_is_told_by_its_number(sandbox: Sandbox) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    program = Program(kind="command", argv=("bash", "-c", "kill -40 $$"))
+    result = sandbox.run(program, limits=Limits(wall_s=5.0, processes=4))
+    assert (result.ended, result.signal, result.message) == ("signal", 40, "killed by signal 40")
+
+
+def test_a_program_that_does_not_load_tells_what_it_did_before(sandbox: Sandbox) -> None:
+    result = run(sandbox, "import sys\nsys.settrace(None)\nraise ValueError('no')", Call("f"))
+    assert (result.ended, result.anomalies) == ("load", ())
+    assert "sys.settrace" in [event.name for event in result.events]
+
+
+def test_two_replies_to_one_call_are_none(sandbox: Sandbox) -> None:
+    source = """
+        import os, struct
+        def f():
+            reply = b'{"reply":{"status":"value","value":7}}'
+            os.write(4, (struct.pack("!I", len(reply)) + reply) * 2)
+            os._exit(0)
+    """
+    result = run(sandbox, source, Call("f"))
+    assert (result.replies[0].status, result.replies[0].message) == ("missing", "more than one reply to one call")
+    assert "extra reply" in result.anomalies
+
+
 def test_a_dead_program_answers_missing_and_closes_twice(sandbox: Sandbox) -> None:
     session = sandbox.open(Program(source="def f():\n    import os\n    os._exit(1)"), limits=LIMITS)
     assert session.call(Call("f")).status == "missing"
@@ -231,6 +258,11 @@ def test_a_dead_program_answers_missing_and_closes_twice(sandbox: Sandbox) -> No
     first = session.close()
     assert first == session.close()
     assert session.call(Call("f")).status == "missing"
+
+
+def test_the_largest_limits_are_counted(sandbox: Sandbox) -> None:
+    limits = Limits(wall_s=MOST, cpu_s=MOST, memory_mb=int(MOST))
+    assert run(sandbox, "def f(): return 1", Call("f"), limits=limits).replies[0].value == 1
 
 
 def test_the_clock_ends_a_sleeper_once(sandbox: Sandbox) -> None:

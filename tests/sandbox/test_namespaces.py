@@ -6,6 +6,7 @@ What every back end must do is in tests/contracts/test_sandbox.py; what stops an
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import shutil
@@ -130,6 +131,29 @@ def test_a_lost_worker_is_a_fault_and_is_replaced(which: int) -> None:
         assert (reply.status, result.ended) == ("missing", "fault"), result
         assert "gone" in result.message or "lost" in result.message
         assert value(sandbox, "def f(): return 2") == 2
+
+
+def test_want_of_descriptors_is_a_fault_and_leaves_none_open(
+    sandbox: NamespaceSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert value(sandbox, "def f(): return 1") == 1
+    made: list[int] = []
+    pipe = os.pipe
+
+    def second_fails() -> tuple[int, int]:
+        if made:
+            raise OSError(errno.EMFILE, "too many open files")
+        made.extend(pipe())
+        return made[0], made[1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pipe", second_fails)
+        session = sandbox.open(Program(source="def f(): return 1"), limits=LIMITS)
+    assert (session.call(Call("f")).status, session.close().ended) == ("missing", "fault")
+    for end in made:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(end)
+    assert value(sandbox, "def f(): return 2") == 2
 
 
 def test_a_fork_of_the_trusted_process_starts_a_worker_of_its_own() -> None:

@@ -184,10 +184,18 @@ def test_what_cannot_be_started_is_refused_before(program: Program, part: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("wall_s", 0.0), ("cpu_s", float("inf")), ("memory_mb", -1), ("files_mb", "1")]
+    ("name", "value", "number"),
+    [
+        ("wall_s", 0.0, "finite"),
+        ("cpu_s", float("inf"), "finite"),
+        ("memory_mb", -1, "whole"),
+        ("files_mb", "1", "whole"),
+        ("memory_mb", 512.5, "whole"),
+        ("processes", True, "whole"),
+    ],
 )
-def test_a_limit_that_limits_nothing_is_refused(name: str, value: object) -> None:
-    with pytest.raises(InputError, match=rf"limits: {name} is .*; it must be a finite number above 0"):
+def test_a_limit_that_limits_nothing_is_refused(name: str, value: object, number: str) -> None:
+    with pytest.raises(InputError, match=rf"limits: {name} is .*; it must be a {number} number above 0"):
         Limits(**{name: value})  # type: ignore[arg-type]
 
 

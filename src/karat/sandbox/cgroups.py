@@ -60,7 +60,7 @@ class Group:
                 except FileNotFoundError:
                     break
                 except OSError:
-                    time.sleep(0.002)
+                    time.sleep(0.002)  # version 1 of the interface has nothing to wait on
                 else:
                     break
 

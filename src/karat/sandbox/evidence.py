@@ -42,8 +42,7 @@ class Evidence:
         self.bytes += len(frame)
         if self.full:
             self.remark("evidence flooded")
-            if len(frame) > 64 or b'"bye"' not in frame:  # of what comes after the flood only the farewell counts
-                return
+            return
         try:
             self._read(wire.load(frame))
         except (wire.WireError, ValueError, TypeError, KeyError, AttributeError):

@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from karat.sandbox.inside import wire
 
@@ -16,6 +16,12 @@ TO_CHILD = ("stdin", "requests", "control")
 FROM_CHILD = ("stdout", "stderr", "replies", "evidence", "status")
 PART = 1 << 16
 LEAVE_S = 6.0
+
+
+def frame(message: Any) -> bytes:
+    """A message as it goes over a stream; `Frames` cuts it out again."""
+    payload = wire.dump(message)
+    return wire.LENGTH.pack(len(payload)) + payload
 
 
 class Frames:

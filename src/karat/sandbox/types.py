@@ -43,12 +43,13 @@ class Limits:
     """Processes and threads at once. Modules and scripts may start threads only, where the back end filters calls."""
 
     def __post_init__(self) -> None:
-        """Raises: InputError: a limit that is no number above 0, or more than the kernel's counters hold."""
+        """Raises: InputError: a limit that is no number above 0 (whole but for seconds), or too large to be counted."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if type(value) not in (int, float) or not 0 < value <= MOST:
+            number, kinds = ("finite", (int, float)) if item.name.endswith("_s") else ("whole", (int,))
+            if type(value) not in kinds or not 0 < value <= MOST:
                 raise InputError(
-                    f"limits: {item.name} is {value!r}; it must be a finite number above 0, and at most {MOST:.0e}."
+                    f"limits: {item.name} is {value!r}; it must be a {number} number above 0, and at most {MOST:.0e}."
                 )
 
 
@@ -201,7 +202,7 @@ class Run:
     seals: tuple[SealChange, ...] = ()
     files: tuple[FileChange, ...] = ()
     anomalies: tuple[str, ...] = ()
-    """What did not fit the protocol: `extra reply`, `reply to no call`, `no farewell`, `evidence closed early`."""
+    """What did not fit the protocol: `extra reply`, `reply to no call`, `no farewell`, `evidence garbled`."""
     wall_s: float = NAN
     cpu_s: float = NAN
     peak_mb: float = NAN

@@ -23,6 +23,7 @@ from karat.sandbox.inside import syscalls, wire, zygote
 from karat.sandbox.inside.supervisor import children_of
 from karat.sandbox.known_files import remove_known
 from karat.sandbox.process import ENVIRONMENT, PACKAGE, interpreter, tail
+from karat.sandbox.transport import frame
 from karat.sandbox.types import Limits
 
 START = """
@@ -208,8 +209,7 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------------------ the keeper
     def tell(self, message: Any) -> None:
-        payload = wire.dump(message)
-        self.keeper.sendall(wire.LENGTH.pack(len(payload)) + payload)
+        self.keeper.sendall(frame(message))
 
     def hear(self, key: str) -> tuple[Any, list[int]]:
         """The keeper's answer under a key, and descriptors that came with it.

@@ -31,6 +31,8 @@ ENDS = ("requests", "replies", "evidence")
 SWEEP_S = 5.0
 """How long ending what a candidate left behind may take before it is reported as not done."""
 GRACE_S = 5.0
+LONGEST_WAIT_S = 3600.0
+"""Of one call of poll, whose clock ends after 24 days."""
 OPEN_FILES = 256
 SPARE_PROCESSES = 32
 """Where processes are counted by user and not by run, others of the same user come and go meanwhile."""
@@ -247,7 +249,7 @@ def watch(pid: int, settings: dict[str, Any], control: int, wakeup: int) -> dict
             why = "cpu"
         elif time.monotonic() > until:
             why = "wall"
-        wait_s = max(0.01, min(left / cores, until - time.monotonic()))
+        wait_s = max(0.01, min(left / cores, until - time.monotonic(), LONGEST_WAIT_S))
         events = [end for end, _ in poll.poll(1000 * wait_s)] if not why else []
         if control in events:
             why = "told"
@@ -296,7 +298,7 @@ def sweep(settings: dict[str, Any], group: int) -> tuple[int, bool]:
                 left += 1
         except ChildProcessError:
             return left, True
-        time.sleep(0.001)
+        time.sleep(0.001)  # no one event to wait for: what is being ended may still have made another
     return left, False
 
 
