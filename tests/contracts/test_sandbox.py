@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,6 +222,8 @@ def test_how_a_run_ended_and_why(sandbox: Sandbox, source: str, ended: str, part
     assert part in result.message
     assert all(reply.status != "value" for reply in result.replies)
     assert (result.signal == signal.SIGSEGV) == (ended == "signal")
+    if ended != "memory":  # which is ended by us, before or after its last words
+        assert result.anomalies == (("no farewell",) if ended in ("exit", "signal") else ())
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(sandbox: Sandbox) -> None:
@@ -248,6 +251,22 @@ def test_two_replies_to_one_call_are_none(sandbox: Sandbox) -> None:
     result = run(sandbox, source, Call("f"))
     assert (result.replies[0].status, result.replies[0].message) == ("missing", "more than one reply to one call")
     assert "extra reply" in result.anomalies
+
+
+def test_a_reply_to_no_call_answers_none(sandbox: Sandbox) -> None:
+    source = """
+        import os, struct, threading
+        reply = b'{"reply":{"status":"value","value":7}}'
+        def f(forge):
+            if forge:
+                threading.Timer(0.05, os.write, (4, struct.pack("!I", len(reply)) + reply)).start()
+            return 1
+    """
+    session = sandbox.open(Program(source=textwrap.dedent(source)), limits=LIMITS)
+    assert session.call(Call("f", (True,))).value == 1
+    time.sleep(1.0)
+    assert session.call(Call("f", (False,))).value == 1
+    assert "reply to no call" in session.close().anomalies
 
 
 def test_a_dead_program_answers_missing_and_closes_twice(sandbox: Sandbox) -> None:

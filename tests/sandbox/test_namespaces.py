@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from karat.errors import InputError
-from karat.sandbox import namespaces
+from karat.sandbox import evidence, namespaces
 from karat.sandbox.inside import kernel
 from karat.sandbox.namespaces import NamespaceSandbox
 from karat.sandbox.pool import SandboxPool
@@ -199,6 +199,28 @@ def f(flags):
     result = run(sandbox, source, kernel.CANDIDATE)
     assert (result.ended, result.signal) == ("signal", signal.SIGSYS)
     assert [denial.syscall for denial in result.denials] == ["clone"]
+
+
+def test_a_flood_of_evidence_is_not_looked_at_to_its_end(
+    sandbox: NamespaceSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+import os, struct
+def f():
+    event = b'{"event":["a","b",1]}'
+    for _ in range(150): os.write(5, (struct.pack("!I", len(event)) + event) * 100)
+"""
+    taken = 0
+    take = evidence.Evidence.take
+
+    def counted(self: evidence.Evidence, frame: bytes) -> None:
+        nonlocal taken
+        taken += 1
+        take(self, frame)
+
+    monkeypatch.setattr(evidence.Evidence, "take", counted)
+    assert "evidence flooded" in run(sandbox, source).anomalies
+    assert taken == evidence.MAX_FRAMES
 
 
 def test_a_descriptor_sent_to_the_trusted_side_holds_nothing_open(sandbox: NamespaceSandbox) -> None:
