@@ -140,10 +140,10 @@ class Reply:
 
 
 # ---------------------------------------------------------------------------------------------------- what happened
-Ended = Literal["done", "exit", "signal", "wall", "cpu", "memory", "output", "load", "refused", "fault"]
+Ended = Literal["done", "exit", "signal", "wall", "cpu", "memory", "output", "load", "fault"]
 """How a run ended: done (all calls answered or the script ran to its end), exit (the process left before it answered),
 signal (killed by one that we did not send), wall / cpu / memory / output (a limit), load (the source does not compile
-or raised while it was executed), refused (a wall that the policy asks for does not stand), fault (ours)."""
+or raised while it was executed), fault (ours)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def ask_function(
         runs.append(session.close())
         if replies and replies[-1].status == "missing":
             ends[len(replies) - 1] = runs[-1].ended
-        if runs[-1].ended in ("load", "refused", "fault"):
+        if runs[-1].ended in ("load", "fault"):
             break
     return Answers(tuple(replies), tuple(runs), ends)
 

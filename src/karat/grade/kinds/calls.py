@@ -23,7 +23,6 @@ VERDICT_OF_END: dict[Ended, TestVerdict] = {
     "load": "fail",
     "wall": "timeout",
     "cpu": "timeout",
-    "refused": "error",
     "fault": "error",
 }
 """What a test becomes whose call was not answered. done: an answer came that was none."""

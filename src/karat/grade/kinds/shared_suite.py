@@ -119,7 +119,7 @@ def wanted_of(task: Task, context: Context) -> tuple[tuple[str, ...], str]:
 
 def ours(first: SharedRun) -> str:
     """Why nothing could be judged, where that is no fault of the candidate."""
-    if first.run.ended in ("fault", "refused"):
+    if first.run.ended == "fault":
         return f"the sandbox: {first.run.message or first.run.ended}"
     if "No module named 'pytest'" in first.broken:
         return "shared mode needs pytest in the candidate's sandbox: name its folder with the option packages"

@@ -7,7 +7,6 @@ task says `extra["exit_code"] = 0`. What ends a program against its will (a sign
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -102,7 +101,7 @@ def compiled(task: Task, program: Program, context: Context, limits: Limits) -> 
     build = Build(
         program=replace(program, argv=(*SHELL, *program.argv), files={**program.files, **made}), limits=limits
     )
-    if run.ended in ("fault", "refused"):
+    if run.ended == "fault":
         return replace(build, runs=(run,), problem=f"compile step: {run.message or run.ended}")
     if run.exit_code == 127:
         return replace(build, runs=(run,), problem=f"compile step: {argv[0]!r} is not there ({head(run.stderr)})")
@@ -130,8 +129,6 @@ def judge_run(task: Task, test: Test, run: Run) -> TestResult:
         crashed = f" ({status})" if status and reason and "but" not in reason else ""
         return result(test, "fail" if reason else "pass", reason + crashed or note, run.wall_s)
     reason = f"does not load: {run.message}" if run.ended == "load" else run.message or run.ended
-    if run.ended == "signal" and run.signal is not None:
-        reason = f"killed by {signal_name(run.signal)}"
     return result(test, VERDICT_OF_END[run.ended], reason, run.wall_s)
 
 
@@ -154,13 +151,6 @@ def exit_status(run: Run) -> str:
     if reply is not None and reply.status == "raised":
         return f"left with status {reply.message[:40]}" if reply.message not in ("None", "0", "False") else ""
     return f"left with status {run.exit_code}" if run.exit_code else ""
-
-
-def signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def result(test: Test, verdict: TestVerdict, reason: str = "", wall_s: float = NAN) -> TestResult:
