@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -9,78 +10,50 @@ import typer
 from karat.cli.output import render, verb_at_work, write_out
 from karat.cli.shared import Shared
 from karat.cli.streams import terminal_width
+from karat.report.explain import Explanation, explain_markdown, explain_result, list_codes
 from karat.report.explain import explain as explain_code
-from karat.report.explain import explain_markdown, explain_result, list_codes
 from karat.types import Result
 
+CHECKS = (
+    "audit.data.compare_findings",
+    "audit.data.content_findings",
+    "audit.data.coverage_findings",
+    "audit.data.noise_findings",
+    "audit.data.repair_findings",
+    "audit.data.structure_findings",
+    "audit.reward.attack_findings",
+    "audit.reward.benchmarks.findings",
+    "audit.reward.calibrate_findings",
+    "audit.reward.predict_findings",
+    "audit.reward.probe_findings",
+    "audit.reward.sanity_findings",
+    "audit.reward.sophistry_findings",
+    "check.gold",
+    "grade.findings",
+    "grade.hardcoding.gap",
+    "grade.known",
+    "grade.rollout.findings",
+    "grade.verification",
+    "pool.run",
+    "sandbox.doctor",
+    "score.run",
+    "selftest.run",
+    "stress.capability.findings",
+    "stress.evidence",
+    "stress.findings",
+    "stress.mitigation_findings",
+    "stress.rl.findings",
+    "stress.synthetic.findings",
+    "stress.transfer.findings",
+    "train.evaluation_findings",
+)
+"""Modules of karat that state findings; each has its EXPLANATIONS."""
 
-def every_explanation() -> dict[str, tuple[str, str, str, str]]:
+
+def every_explanation() -> dict[str, Explanation]:
     """What each code means, gathered from the checks that use it."""
-    from karat.audit.data import compare_findings as comparison
-    from karat.audit.data import content_findings as content
-    from karat.audit.data import coverage_findings as coverage
-    from karat.audit.data import noise_findings as noise
-    from karat.audit.data import repair_findings as repair
-    from karat.audit.data import structure_findings as structure
-    from karat.audit.reward import attack_findings as attack
-    from karat.audit.reward import calibrate_findings as calibration
-    from karat.audit.reward import predict_findings as predict
-    from karat.audit.reward import probe_findings as probes
-    from karat.audit.reward import sanity_findings as sanity
-    from karat.audit.reward import sophistry_findings as sophistry
-    from karat.audit.reward.benchmarks import findings as benchmarks
-    from karat.check import gold
-    from karat.grade import findings as grade
-    from karat.grade import known as known_programs
-    from karat.grade import verification
-    from karat.grade.hardcoding import gap as hardcoding
-    from karat.grade.rollout import findings as rollouts
-    from karat.pool import run as pool
-    from karat.sandbox import doctor
-    from karat.score import run as score
-    from karat.selftest import run as selftest
-    from karat.stress import evidence
-    from karat.stress import findings as stress
-    from karat.stress import mitigation_findings as mitigations
-    from karat.stress.capability import findings as capability
-    from karat.stress.rl import findings as rl
-    from karat.stress.synthetic import findings as synthetic
-    from karat.stress.transfer import findings as transfer
-    from karat.train import evaluation_findings as train
-
-    return {
-        **train.EXPLANATIONS,
-        **gold.EXPLANATIONS,
-        **pool.EXPLANATIONS,
-        **score.EXPLANATIONS,
-        **stress.EXPLANATIONS,
-        **mitigations.EXPLANATIONS,
-        **evidence.EXPLANATIONS,
-        **capability.EXPLANATIONS,
-        **rl.EXPLANATIONS,
-        **synthetic.EXPLANATIONS,
-        **transfer.EXPLANATIONS,
-        **sanity.EXPLANATIONS,
-        **probes.EXPLANATIONS,
-        **sophistry.EXPLANATIONS,
-        **attack.EXPLANATIONS,
-        **calibration.EXPLANATIONS,
-        **predict.EXPLANATIONS,
-        **benchmarks.EXPLANATIONS,
-        **grade.EXPLANATIONS,
-        **known_programs.EXPLANATIONS,
-        **hardcoding.EXPLANATIONS,
-        **rollouts.EXPLANATIONS,
-        **verification.EXPLANATIONS,
-        **doctor.EXPLANATIONS,
-        **selftest.EXPLANATIONS,
-        **structure.EXPLANATIONS,
-        **content.EXPLANATIONS,
-        **coverage.EXPLANATIONS,
-        **noise.EXPLANATIONS,
-        **comparison.EXPLANATIONS,
-        **repair.EXPLANATIONS,
-    }
+    modules = (import_module(f"karat.{name}") for name in CHECKS)
+    return {code: entry for module in modules for code, entry in module.EXPLANATIONS.items()}
 
 
 def explain(
