@@ -106,6 +106,17 @@ def test_many_runs_leave_no_process_and_no_descriptor(sandbox: NamespaceSandbox)
     assert psutil.Process().num_fds() == fds
 
 
+def test_what_a_program_does_to_its_descriptors_does_not_meet_the_next(sandbox: NamespaceSandbox) -> None:
+    source = """
+import fcntl, os
+def f():
+    before = [fcntl.fcntl(end, fcntl.F_GETFL) & os.O_NONBLOCK for end in range(6)]
+    for end in range(6): fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
+    return before
+"""
+    assert value(sandbox, source) == value(sandbox, source) == [0] * 6
+
+
 def test_closing_ends_every_process() -> None:
     opened = NamespaceSandbox()
     value(opened, "def f(): return 1")

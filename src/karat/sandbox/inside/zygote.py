@@ -333,8 +333,8 @@ class Server:
         """In the new process: its descriptors, its limits, its filter, and then the program."""
         kind, memory, cpu_s, file_size, processes, stdin = order
         channel, evidence, stdout, stderr = fds[:4]
-        if stdin:
-            os.dup2(fds[4], 0)
+        # opened anew where there is none: flags and locks of a description that all share would meet the next program
+        os.dup2(fds[4] if stdin else os.open("/dev/null", os.O_RDWR), 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         os.dup2(channel, child.REQUESTS)
