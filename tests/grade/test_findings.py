@@ -35,7 +35,7 @@ def tally_of(*results: Graded) -> Tally:
 
 
 def findings_of(tally: Tally) -> dict[str, Finding]:
-    return {finding.code: finding for finding in run_findings(tally, tasks=4, checked=4, watched=True)}
+    return {finding.code: finding for finding in run_findings(tally, tasks=4, checked="abcd", watched=True)}
 
 
 MIXED: tuple[Any, ...] = (
@@ -71,3 +71,13 @@ def test_nothing_judged_is_not_checked() -> None:
     found = findings_of(tally_of(graded("d", "error"), graded("c", "invalid task")))
     assert (found["GR201"].verdict, found["GR201"].n_missing) == ("not checked", 2)
     assert "GR202" not in found
+
+
+def test_the_share_of_invalid_tasks_is_of_those_of_which_it_is_known() -> None:
+    """Of five tasks a and b have a reference, which a passes; c has no tests; of the others nothing can be told."""
+    tally = tally_of(graded("a", "pass"), graded("b", "invalid task"), graded("c", "invalid task"), graded("d", "pass"))
+    found = {f.code: f for f in run_findings(tally, tasks=5, checked=["a", "b"], watched=True)}["GR501"]
+    assert found.effect == pytest.approx(200 / 3)
+    assert (found.verdict, found.n_used, found.n_missing) == ("problem", 3, 2)
+    sound = {f.code: f for f in run_findings(tally_of(graded("d", "pass")), tasks=5, checked=[], watched=True)}
+    assert sound["GR501"].verdict == "not checked"

@@ -248,6 +248,16 @@ def test_a_prompt_of_two_tasks_names_neither() -> None:
     assert any("several tasks have the row's prompt" in entry.reason for entry in account.entries)
 
 
+def test_a_step_that_is_no_whole_number_is_said() -> None:
+    tasks, _ = read_tasks([HUMANEVAL])
+    rows = [{"task_id": "HumanEval/0", "code": "x", "step": step} for step in (3, "3", 2.5, None)]
+    candidates, account = read_candidates(rows, tasks)
+    assert [candidate.step for candidate in candidates] == [3, 3, None, None]
+    (entry,) = account.entries
+    assert "step is no whole number" in entry.reason
+    assert entry.first_rows == (2,)
+
+
 def test_a_solution_that_is_indented_otherwise_goes_without_the_docstring() -> None:
     """CodeT's MBPP: the prompt has four blanks, the solution a tab."""
     task = only({**HUMANEVAL, "canonical_solution": "\treturn x / 2\n"})

@@ -163,6 +163,14 @@ def test_other_tasks_and_candidates_show(graded: tuple[Path, Result]) -> None:
     assert "the candidates are not those of the run" in faults
 
 
+def test_a_run_on_records_is_verified_with_records(tmp_path: Path) -> None:
+    tasks, _ = read_tasks([ADD])
+    rows = [Candidate(task_id="add", candidate_id="c", code=PROGRAMS["right"])]
+    grade(list(tasks), rows, out=tmp_path / "r.jsonl", **OPTIONS)
+    assert verify(tmp_path / "r.jsonl", tasks=tasks, candidates=rows).verdict == "ok"
+    assert verify(tmp_path / "r.jsonl", tasks=tasks, candidates="builtin:cheats").verdict == "problem"
+
+
 def copy_of(out: Path, folder: Path) -> Path:
     for name in (out.name, f"{out.name}.log"):
         (folder / name).write_bytes((out.parent / name).read_bytes())
@@ -172,6 +180,12 @@ def copy_of(out: Path, folder: Path) -> Path:
 def test_results_are_not_overwritten(graded: tuple[Path, Result]) -> None:
     with pytest.raises(InputError, match="is there already"):
         grade([ADD], ROWS, out=graded[0], **OPTIONS)
+
+
+def test_a_folder_is_refused_before_anything_is_graded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder\. --out names a file, as .*graded\.jsonl"):
+        grade([ADD], ROWS, out=tmp_path, overwrite=True, **OPTIONS)
+    assert not list(tmp_path.parent.glob(f"{tmp_path.name}.part*"))
 
 
 class StoppedError(Exception):

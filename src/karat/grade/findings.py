@@ -6,7 +6,7 @@ Axes: C candidates, T tasks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,9 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     ),
     "GR501": (
         "Invalid tasks",
-        "The share of tasks without tests, or whose own reference fails them. Their candidates get no verdict.",
+        "The share of tasks without tests, or whose own reference fails them, of those that have a reference or no "
+        "tests; whether the others are valid cannot be told, they are missing here. Candidates of an invalid task get "
+        "no verdict.",
         "ok: none. problem: any. not checked: no task has a reference and all have tests.",
         "Mend the expected values or the reference; a task that its reference fails teaches a policy to cheat.",
     ),
@@ -127,11 +129,12 @@ def share_finding(
     )
 
 
-def run_findings(tally: Tally, *, tasks: int, checked: int, watched: bool) -> tuple[Finding, ...]:
+def run_findings(tally: Tally, *, tasks: int, checked: Collection[str], watched: bool) -> tuple[Finding, ...]:
     """GR111 to GR501 from the counts.
 
     Args:
-        tasks: tasks in all; checked: those with a reference that was run.
+        tasks: tasks in all.
+        checked: task_ids of those with a reference that was run.
         watched: whether candidates were watched; else tampering is "not checked".
     """
     findings = [_missing(tally)]
@@ -207,8 +210,9 @@ def _shared(tally: Tally) -> Finding:
     )
 
 
-def _invalid(tally: Tally, *, tasks: int, checked: int) -> Finding:
-    if not checked and not tally.invalid:
+def _invalid(tally: Tally, *, tasks: int, checked: Collection[str]) -> Finding:
+    known = len(set(checked) | set(tally.invalid))
+    if not known:
         return Finding(
             "GR501", EXPLANATIONS["GR501"][0], "not checked", action="give tasks a reference: the tests are run on it"
         )
@@ -217,10 +221,10 @@ def _invalid(tally: Tally, *, tasks: int, checked: int) -> Finding:
         "GR501",
         EXPLANATIONS["GR501"][0],
         verdict,
-        effect=100 * len(tally.invalid) / tasks,
+        effect=100 * len(tally.invalid) / known,
         unit="%",
-        n_used=tasks,
-        n_missing=tasks - checked,
+        n_used=known,
+        n_missing=tasks - known,
         witnesses=tuple(f"{task_id}: {reason}" for task_id, reason in list(tally.invalid.items())[:3]),
         action=_action("GR501", verdict),
     )
@@ -307,4 +311,4 @@ def lead_of(tally: Tally) -> str:
     total, count = len(tally.verdicts), Counter(tally.verdicts)
     tampered = sum(tally.condemned)
     told = f"{count['pass']:,} of {total:,} candidates pass, {tampered:,} tampered with their grader"
-    return f"{told}; none of them was paid for it." if tampered else f"{told}."
+    return f"{told}; none of these passes." if tampered else f"{told}."

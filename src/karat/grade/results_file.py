@@ -24,16 +24,19 @@ NOT_IN_REQUEST = ("overwrite", "workers", "ray", "key_file", "report")
 
 def request_of(config: GradeConfig, seal: Seal, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """What a run was asked: a resumed run must ask the same."""
+    options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_REQUEST}
+    asked = {"options": options, **asdict(seal), "candidates": hash_candidates(candidates)}
+    return {"kind": "start", "karat": __version__, **asked}
+
+
+def hash_candidates(candidates: Sequence[Candidate]) -> str:
+    """One hash over names and programs, in their order."""
     digest = hashlib.sha256()
     for candidate in candidates:
-        name = f"{candidate.task_id}\0{candidate.candidate_id}\0{hash_code(candidate.code)}\n"
+        code = candidate.code if isinstance(candidate.code, bytes) else candidate.code.encode("utf-8", "surrogatepass")
+        name = f"{candidate.task_id}\0{candidate.candidate_id}\0{hashlib.sha256(code).hexdigest()}\n"
         digest.update(name.encode("utf-8", "surrogatepass"))
-    options = {name: value for name, value in asdict(config).items() if name not in NOT_IN_REQUEST}
-    return {"kind": "start", "karat": __version__, "options": options, **asdict(seal), "candidates": digest.hexdigest()}
-
-
-def hash_code(code: str | bytes) -> str:
-    return hashlib.sha256(code.encode("utf-8", "surrogatepass") if isinstance(code, str) else code).hexdigest()
+    return digest.hexdigest()
 
 
 def hash_row(row: dict[str, Any]) -> str:
@@ -67,6 +70,8 @@ class ResultsWriter:
         """Raises: InputError: the results are there already, or an unfinished run asked something else."""
         self.out, self.request, self.key = out, request, key
         self.part = out.with_name(out.name + ".part")
+        if out.is_dir():
+            raise InputError(f"{out} is a folder. --out names a file, as {out / 'graded.jsonl'}.")
         if out.exists() and not overwrite:
             raise InputError(f"{out} is there already. Name another --out, or give --overwrite.")
         out.parent.mkdir(parents=True, exist_ok=True)

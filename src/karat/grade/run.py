@@ -10,21 +10,19 @@ from typing import Any
 
 from karat import __version__
 from karat.data.account import account_table
-from karat.errors import DataError
 from karat.grade.config import GradeConfig
 from karat.grade.findings import Tally, lead_of, run_findings, run_tables, run_values, seal_finding
-from karat.grade.grader import Grader
 from karat.grade.hardcoding import gap_findings
 from karat.grade.known import NAME as KNOWN
-from karat.grade.known import OF_CANDIDATES, known_findings, known_rows
+from karat.grade.known import OF_CANDIDATES, known_findings
 from karat.grade.known import lead_of as known_lead
 from karat.grade.log import read_key
-from karat.grade.ray_grader import RayGrader
-from karat.grade.readers import read_candidates, read_tasks
+from karat.grade.ray_grader import grader_of
+from karat.grade.readers import load_candidates, load_tasks
 from karat.grade.results_file import ResultsWriter, request_of
 from karat.grade.seal import changes, take_seal
 from karat.grade.types import Candidate, Graded, Task
-from karat.types import Account, Result, Table
+from karat.types import Result
 
 Progress = Callable[..., None]
 
@@ -51,19 +49,17 @@ def grade(
     """
     config = replace(config or GradeConfig(), **options)
     key = read_key(config.key_file)
-    known = tasks == candidates == KNOWN
-    if known:
-        tasks, candidates = known_rows()
-    task_records, tables = _tasks(tasks, config)
-    candidate_records, more = _candidates(candidates, task_records)
-    tables += more
+    known = isinstance(tasks, str) and tasks == candidates == KNOWN
+    task_records, task_account = load_tasks(tasks, config.tasks_format)
+    candidate_records, account = load_candidates(candidates, task_records)
+    tables = [account_table(each) for each in (task_account, account) if each is not None]
     before = take_seal(task_records)
     request = request_of(config, before, candidate_records)
     writer = ResultsWriter(Path(out), request, key, overwrite=config.overwrite) if out is not None else None
     tally, results, backend = _grade_all(task_records, candidate_records, config, writer, progress)
     changed = changes(before, take_seal(task_records))
     head = writer.finish(changed) if writer else ""
-    checked = sum(bool(task.reference) for task in task_records) if config.check_tasks else 0
+    checked = [task.task_id for task in task_records if task.reference and config.check_tasks]
     gap, gap_tables, gap_values = gap_findings(results)
     findings = [*run_findings(tally, tasks=len(task_records), checked=checked, watched=config.watch), *gap]
     lead = lead_of(tally)
@@ -92,7 +88,7 @@ def _grade_all(
     """Counts, results (without the reasons of their tests, which the file holds), and the back end's name."""
     done = writer.done if writer else []
     tally, results = Tally(), []
-    with _grader(tasks, config) as grader:
+    with grader_of(tasks, config) as grader:
         graded = chain(done, grader.grade(candidates[len(done) :]))
         for number, result in enumerate(graded, start=1):
             tally.add(result)
@@ -104,30 +100,3 @@ def _grade_all(
         problems = {task.task_id: grader.task_problem(task) for task in tasks} if config.check_tasks else {}
         tally.invalid |= {task_id: reason for task_id, reason in problems.items() if reason}
         return tally, results, grader.backend
-
-
-def _grader(tasks: Sequence[Task], config: GradeConfig) -> Grader | RayGrader:
-    return RayGrader(tasks, config) if config.ray else Grader(tasks, config)
-
-
-def _tasks(tasks: Any, config: GradeConfig) -> tuple[tuple[Task, ...], list[Table]]:
-    if isinstance(tasks, list | tuple) and tasks and all(isinstance(task, Task) for task in tasks):
-        return tuple(tasks), []
-    records, account = read_tasks(tasks, format=config.tasks_format)
-    if not records:
-        raise DataError(f"{account.source}: no task could be read; {_reasons(account)}")
-    return records, [account_table(account)]
-
-
-def _candidates(candidates: Any, tasks: Sequence[Task]) -> tuple[tuple[Candidate, ...], list[Table]]:
-    if isinstance(candidates, list | tuple) and candidates and all(isinstance(c, Candidate) for c in candidates):
-        return tuple(candidates), []
-    records, account = read_candidates(candidates, tasks)
-    if not records:
-        raise DataError(f"{account.source}: no candidate could be read; {_reasons(account)}")
-    return records, [account_table(account)]
-
-
-def _reasons(account: Account) -> str:
-    told = "; ".join(f"{entry.count} rows: {entry.reason}" for entry in account)
-    return told or "it holds no rows."

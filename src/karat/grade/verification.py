@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from karat.errors import DataError
-from karat.grade.config import GradeConfig
 from karat.grade.log import read_key, read_log
-from karat.grade.readers import read_candidates, read_tasks
-from karat.grade.results_file import hash_row, log_path, request_of, sound_records
-from karat.grade.seal import take_seal
+from karat.grade.readers import load_candidates, load_tasks
+from karat.grade.results_file import hash_candidates, hash_row, log_path
+from karat.grade.seal import hash_grader, hash_tasks
 from karat.types import Finding, Result, Verdict
 
 EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
@@ -53,34 +52,35 @@ def verify(
 def _faults(path: Path, key: bytes, tasks: Any, candidates: Any, tasks_format: str) -> Iterator[str]:
     if not log_path(path).exists():
         raise DataError(f"{log_path(path)}: there is no such log. Name the results file that karat grade wrote.")
-    lines = sound_records(log_path(path), key)
+    records: list[Mapping[str, Any]] = []
     try:
-        for _ in read_log(log_path(path), key):
-            pass
+        for line in read_log(log_path(path), key):
+            records.append(line.record)
     except DataError as error:
         yield str(error)
-    if not lines or lines[0].get("kind") != "start":
+    if not records or records[0].get("kind") != "start":
         yield "the log does not begin with the seal of the start"
         return
-    if lines[-1].get("kind") != "end":
+    if records[-1].get("kind") != "end":
         yield "the log has no end: the run was cut off, or its last lines were removed"
-    elif lines[-1].get("changed"):
-        yield f"changed while the run went on: {', '.join(map(str, lines[-1]['changed']))}"
-    yield from _row_faults(path, [line for line in lines if line.get("kind") == "verdict"])
-    start = lines[0]
-    if tasks is not None:
-        seal = take_seal(read_tasks(tasks, format=tasks_format)[0])
-        if seal.tasks != start.get("tasks"):
-            yield "the tasks are not those of the run"
-    if start.get("grader") != take_seal(()).grader:
+    elif records[-1].get("changed"):
+        yield f"changed while the run went on: {', '.join(map(str, records[-1]['changed']))}"
+    yield from _row_faults(path, [record for record in records if record.get("kind") == "verdict"])
+    start = records[0]
+    if start.get("grader") != hash_grader():
         yield "karat's grader is not the one of the run (another version, or changed)"
-    if tasks is not None and candidates is not None:
-        records = read_candidates(candidates, read_tasks(tasks, format=tasks_format)[0])[0]
-        if request_of(GradeConfig(), take_seal(()), records)["candidates"] != start.get("candidates"):
-            yield "the candidates are not those of the run"
+    if tasks is None:
+        return
+    task_records, _ = load_tasks(tasks, tasks_format)
+    if start.get("tasks") != hash_tasks(task_records):
+        yield "the tasks are not those of the run"
+    if candidates is not None and start.get("candidates") != hash_candidates(
+        load_candidates(candidates, task_records)[0]
+    ):
+        yield "the candidates are not those of the run"
 
 
-def _row_faults(path: Path, logged: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _row_faults(path: Path, logged: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     try:
         rows = path.read_bytes().splitlines()
     except OSError as error:

@@ -12,6 +12,8 @@ from karat.data.account import AccountBuilder
 from karat.data.files import open_source
 from karat.data.records import DropRowError
 from karat.errors import DataError, InputError
+from karat.grade.known import NAME as KNOWN
+from karat.grade.known import known_rows
 from karat.grade.readers import benchmarks, candidates, contests, contract
 from karat.grade.types import Candidate, Task
 from karat.sandbox.inside.wire import MAX_DEPTH
@@ -31,6 +33,44 @@ FORMATS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], ReadTask]] = {
     "karat": (contract.recognises, contract.read_task),
 }
 """Format -> (whether a row is of it, how it is read); the first that knows a row has it."""
+
+
+def load_tasks(source: Any, format: str = "") -> tuple[tuple[Task, ...], Account | None]:
+    """As `read_tasks`, of whatever names tasks: also the built-in ones, and Task records, which have no account.
+
+    Raises: DataError: not one task could be read, and why.
+    """
+    if _are_all(source, Task):
+        return tuple(source), None
+    records, account = read_tasks(known_rows()[0] if _is_known(source) else source, format)
+    if not records:
+        raise DataError(f"{account.source}: no task could be read; {_reasons(account)}")
+    return records, account
+
+
+def load_candidates(source: Any, tasks: Sequence[Task]) -> tuple[tuple[Candidate, ...], Account | None]:
+    """As `read_candidates`, of whatever names candidates: also the built-in ones, and Candidate records.
+
+    Raises: DataError: not one candidate could be read, and why.
+    """
+    if _are_all(source, Candidate):
+        return tuple(source), None
+    records, account = read_candidates(known_rows()[1] if _is_known(source) else source, tasks)
+    if not records:
+        raise DataError(f"{account.source}: no candidate could be read; {_reasons(account)}")
+    return records, account
+
+
+def _is_known(source: Any) -> bool:
+    return isinstance(source, str) and source == KNOWN
+
+
+def _are_all(source: Any, kind: type) -> bool:
+    return isinstance(source, list | tuple) and bool(source) and all(isinstance(item, kind) for item in source)
+
+
+def _reasons(account: Account) -> str:
+    return "; ".join(f"{entry.count} rows: {entry.reason}" for entry in account)
 
 
 def read_tasks(source: Any, format: str = "") -> tuple[tuple[Task, ...], Account]:
@@ -105,6 +145,8 @@ def read_candidates(source: Any, tasks: Sequence[Task]) -> tuple[tuple[Candidate
             if key in ids:
                 account.note("candidate_id given twice for one task", number)
             ids.add(key)
+            if candidate.step is None and candidates.given_step(raw) is not None:
+                account.note("step is no whole number: the candidate counts for no training step", number)
             if candidate.task_id not in by_id:
                 account.note(f"there is no task {candidate.task_id!r}: the verdict is 'error'", number)
             found.append(candidate)
@@ -170,4 +212,4 @@ def _text_of(record: Task | Candidate) -> str:
         return f"{record.row} {record.task_id}"
 
 
-__all__ = ["FORMATS", "ids_by_prompt", "read_candidates", "read_tasks", "recognise"]
+__all__ = ["FORMATS", "ids_by_prompt", "load_candidates", "load_tasks", "read_candidates", "read_tasks", "recognise"]

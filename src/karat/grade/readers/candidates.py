@@ -31,7 +31,7 @@ def read_rows(
     """
     task_id = _task_id(raw, by_prompt)
     task = tasks.get(task_id)
-    step = raw.get("step", raw.get("global_step"))
+    step = step_of(raw)
     many = next((name for name in MANY if isinstance(raw.get(name), list | tuple)), None)
     items: Sequence[Any] = [raw] if many is None else raw[many]
     if not items:
@@ -47,10 +47,22 @@ def read_rows(
             task_id=task_id,
             candidate_id=str(at if candidate_id is None else candidate_id),
             code=code,
-            step=step if type(step) is int else None,
+            step=step,
             row=number,
             extra={key: value for key, value in given.items() if key not in known},
         )
+
+
+def step_of(raw: Mapping[str, Any]) -> int | None:
+    """The training step that a row names, a number or its text (as .csv has it); None: none, or no whole number."""
+    step = given_step(raw)
+    if isinstance(step, str):
+        return int(step) if step.isascii() and step.isdigit() and len(step) < 19 else None
+    return step if type(step) is int else None
+
+
+def given_step(raw: Mapping[str, Any]) -> Any:
+    return raw.get("step", raw.get("global_step"))
 
 
 def _task_id(raw: Mapping[str, Any], by_prompt: Mapping[str, str]) -> str:
