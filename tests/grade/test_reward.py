@@ -150,8 +150,16 @@ def test_events_for_a_watch(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- policies
-def graded(verdict: Verdict, *, passed: int = 3, total: int = 4, special_cased: bool | None = None) -> Graded:
-    tests = tuple(TestResult(test_id=str(i), verdict="pass" if i < passed else "fail") for i in range(total))
+def graded(
+    verdict: Verdict, *, passed: int = 3, total: int = 4, special_cased: bool | None = None, shared: int = -1
+) -> Graded:
+    """Of whose tests the first `passed` pass, and the one with the number `shared` ran beside the candidate."""
+    tests = tuple(
+        TestResult(
+            test_id=str(i), verdict="pass" if i < passed else "fail", trust="shared" if i == shared else "outside"
+        )
+        for i in range(total)
+    )
     return Graded(
         task_id="t",
         candidate_id="c",
@@ -179,6 +187,21 @@ def test_special_casing_has_its_own_policy() -> None:
     assert score_of(result, RewardConfig(on_special_case="flag")).value == 1.0
 
 
+def test_a_pass_that_can_be_forged_is_not_paid_silently() -> None:
+    forgeable = graded("pass", passed=4, shared=2)
+    assert score_of(forgeable, RewardConfig()).is_missing
+    assert score_of(forgeable, RewardConfig(on_shared="pay")).value == 1.0
+    flagged = graded("tampered", passed=4, shared=2)
+    assert score_of(flagged, RewardConfig(on_tamper="flag")).is_missing
+
+
+def test_a_fail_counts_wherever_its_test_ran() -> None:
+    """Nobody forges a fail; of a share of tests the passes count."""
+    assert score_of(graded("fail", shared=2), RewardConfig()).value == 0.0
+    assert score_of(graded("fail", shared=2), RewardConfig(partial=True)).is_missing
+    assert score_of(graded("fail", shared=3), RewardConfig(partial=True)).value == 0.75
+
+
 @pytest.mark.parametrize("verdict", ["error", "invalid task"])
 def test_what_cannot_be_judged_is_missing(verdict: Verdict) -> None:
     assert score_of(graded(verdict), RewardConfig()).is_missing
@@ -198,3 +221,9 @@ def test_generated_tests_do_not_count_for_the_share() -> None:
 def test_a_penalty_below_zero_is_refused() -> None:
     with pytest.raises(InputError, match="penalty = -1"):
         RewardConfig(penalty=-1)
+
+
+def test_a_policy_that_is_none_is_refused() -> None:
+    """verl's options are texts of a file: a slip of the pen is no policy of zero."""
+    with pytest.raises(InputError, match="on_tamper = 'penalise' is out of range: it must be zero or penalty or drop"):
+        GradeReward([ADD], on_tamper="penalise")

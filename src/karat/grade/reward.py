@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from karat.errors import InputError
 from karat.grade.config import GradeConfig
 from karat.grade.extract import Extract, code_of
-from karat.grade.grader import Grader
-from karat.grade.readers import ids_by_prompt, read_tasks
-from karat.grade.types import Candidate, Evaluation, Graded, Task, TestResult
+from karat.grade.ray_grader import grader_of
+from karat.grade.readers import ids_by_prompt, load_tasks
+from karat.grade.types import Candidate, Evaluation, Graded, TestResult
 from karat.grade.verdict import judge_tests
 from karat.options import option, require_ranges
 from karat.rewards.groups import Group, last_text
@@ -24,6 +24,7 @@ from karat.rewards.kinds import plain_text
 from karat.types import NAN, Message, Score
 
 OnTamper = Literal["zero", "penalty", "drop", "flag"]
+OnShared = Literal["drop", "pay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,11 @@ class RewardConfig:
     on_special_case: OnTamper = option(
         "zero", "The same for a rollout that passes the tests it could see and fails held-out ones beyond chance."
     )
+    on_shared: OnShared = option(
+        "drop",
+        "Score that rests on a test which ran in the candidate's process, where it can be forged. drop: missing; pay: "
+        "as any other.",
+    )
     penalty: float = option(1.0, "Points below 0 under a policy of penalty.")
     partial: bool = option(False, "Score the share of tests passed instead of 1 for all and 0 otherwise.")
     extract: Extract = option("auto", "Where the program stands in an answer.")
@@ -44,13 +50,19 @@ class RewardConfig:
 
     def __post_init__(self) -> None:
         require_ranges(self, [("penalty", self.penalty >= 0, "at least 0")])
+        choices = {"on_tamper": OnTamper, "on_special_case": OnTamper, "on_shared": OnShared, "extract": Extract}
+        require_ranges(
+            self,
+            [(name, getattr(self, name) in get_args(of), " or ".join(get_args(of))) for name, of in choices.items()],
+        )
 
 
 class GradeReward:
     """A reward that runs the code of a response on its task's tests.
 
     1 for a pass, 0 for a fail or a time-out (or the share of tests passed); missing, never 0, where nothing could be
-    judged: faults of the sandbox, unknown or invalid tasks. A tampered rollout scores what the policy says.
+    judged: faults of the sandbox, unknown or invalid tasks. A tampered rollout, and one that may be forged, scores what
+    the policy says.
     """
 
     head_names = ("grade",)
@@ -65,16 +77,16 @@ class GradeReward:
     ) -> None:
         """
         Args:
-            tasks: a file or rows that `read_tasks` takes, or Task records.
+            tasks: a file or rows that `load_tasks` takes, or Task records.
             config, reward: options; `options` override single fields of either by name.
         Raises: InputError: unusable tasks or options.
         """
         names = RewardConfig.__dataclass_fields__
         self.reward = replace(reward or RewardConfig(), **{k: v for k, v in options.items() if k in names})
         self.config = replace(config or GradeConfig(), **{k: v for k, v in options.items() if k not in names})
-        self.tasks = tasks_of(tasks, self.config)
+        self.tasks = load_tasks(tasks, self.config.tasks_format)[0]
         self.by_prompt = ids_by_prompt(self.tasks)
-        self.grader = Grader(self.tasks, self.config)
+        self.grader = grader_of(self.tasks, self.config)
         self.name = self.__name__ = "grade"
         self._lock = threading.Lock()
 
@@ -122,10 +134,10 @@ class GradeReward:
         if log_extra is not None:
             log_extra("verdict", [result.verdict for result in graded])
             log_extra("tamper", [", ".join(sorted({a.technique for a in result.tamper})) for result in graded])
-        if log_metric is not None and graded:
-            for name, share in shares_of(graded).items():
-                log_metric(f"grade/{name}", share)
         scores = [score_of(result, self.reward) for result in graded]
+        if log_metric is not None and graded:
+            for name, share in shares_of(graded, scores).items():
+                log_metric(f"grade/{name}", share)
         return [None if score.is_missing else score.value for score in scores]
 
     # ----------------------------------------------------------------------------------------------------------- verl
@@ -217,27 +229,13 @@ class GradeReward:
                     stream.write(json.dumps(event, ensure_ascii=True) + "\n")
 
 
-def tasks_of(tasks: Any, config: GradeConfig) -> tuple[Task, ...]:
-    """Task records of what names them.
-
-    Raises: InputError: none could be read.
-    """
-    if isinstance(tasks, list | tuple) and tasks and all(isinstance(task, Task) for task in tasks):
-        return tuple(tasks)
-    records, account = read_tasks(tasks, format=config.tasks_format)
-    if not records:
-        raise InputError(f"{account.source}: no task could be read.")
-    return records
-
-
-def shares_of(graded: Sequence[Graded]) -> dict[str, float]:
-    """Shares by verdict, always the same names."""
+def shares_of(graded: Sequence[Graded], scores: Sequence[Score]) -> dict[str, float]:
+    """Shares by verdict and of missing scores, always the same names."""
     count = Counter(result.verdict for result in graded)
-    missing = count["error"] + count["invalid task"]
     return {
         "passed": count["pass"] / len(graded),
         "tampered": count["tampered"] / len(graded),
-        "missing": missing / len(graded),
+        "missing": sum(score.is_missing for score in scores) / len(graded),
     }
 
 
@@ -269,10 +267,12 @@ def score_of(graded: Graded, config: RewardConfig) -> Score:
         verdict = judge_tests(Evaluation(tests=task_tests(graded), runs=())).verdict
     if verdict in ("error", "invalid task"):
         return Score(NAN, missing=f"{verdict}: {graded.reason}")
-    if config.partial:
-        tests = task_tests(graded)
-        return Score(sum(test.verdict == "pass" for test in tests) / len(tests))
-    return Score(1.0 if verdict == "pass" else 0.0)
+    tests = task_tests(graded)
+    passed = sum(test.verdict == "pass" for test in tests)
+    value = passed / len(tests) if config.partial else float(verdict == "pass")
+    if value and config.on_shared == "drop" and any(t.verdict == "pass" and t.trust == "shared" for t in tests):
+        return Score(NAN, missing=f"{verdict}, by a test in the candidate's process, where it can be forged")
+    return Score(value)
 
 
 def task_tests(graded: Graded) -> tuple[TestResult, ...]:
