@@ -16,12 +16,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from karat.errors import InputError
-from karat.sandbox import evidence, namespaces
+from karat.sandbox import evidence, namespaces, policy, worker
 from karat.sandbox.inside import kernel
 from karat.sandbox.namespaces import NamespaceSandbox
 from karat.sandbox.pool import SandboxPool
@@ -350,6 +351,34 @@ def test_it_works_without_privileges(tmp_path: Path) -> None:
     assert "syscall='kill'" in done.stdout, done.stderr
     assert "path='x', change='added'" in done.stdout
     assert "stdout=b'said\\n'" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_where_namespaces_are_forbidden_it_says_what_to_do() -> None:
+    forbid = ["unshare", "-U", "-r", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
+    if subprocess.run([*forbid, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespace in which to forbid them")
+    source = "from karat.sandbox import namespaces\nprint(namespaces.available())"
+    done = subprocess.run([*forbid, sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("the sandbox's worker did not start: it cannot make namespaces ("), done
+    assert "sysctl user.max_user_namespaces" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_one_worker_tells_whether_it_works_and_which_walls_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[bool] = []
+
+    class Counted(worker.Worker):
+        def __init__(self, *, command: bool, **options: Any) -> None:
+            started.append(command)
+            super().__init__(command=command, **options)
+
+    monkeypatch.setattr(namespaces, "Worker", Counted)
+    namespaces._tried.cache_clear()
+    with NamespaceSandbox() as sandbox:
+        assert not namespaces.available()
+        assert all(wall.stands for wall in sandbox.walls() if wall.name in policy.WHAT_GETS_THROUGH)
+    assert started == [False]
 
 
 # ------------------------------------------------------------------------------------------------------ files and bait

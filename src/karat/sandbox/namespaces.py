@@ -21,29 +21,26 @@ from karat.sandbox.types import Call, Limits, Program, Run, Wall
 from karat.sandbox.worker import PRELOAD, Worker
 
 
-@functools.lru_cache(maxsize=1)
 def available() -> str:
-    """Empty where this back end works; else why not. Tried once, by running a program."""
+    """Empty where this back end works, tried once by running a program; else why not."""
+    return _tried()[0]
+
+
+@functools.lru_cache(maxsize=1)
+def _tried() -> tuple[str, dict[str, str]]:
+    """Why it does not work here, or nothing and the walls that a program got through: one worker tells both."""
     if sys.platform != "linux":
-        return "it needs Linux"
+        return "it needs Linux", {}
     if kernel.TABLE is None:
-        return f"it has no table of system calls for {platform.machine()}"
+        return f"it has no table of system calls for {platform.machine()}", {}
     try:
         with NamespaceSandbox() as sandbox:
             run = sandbox.run(Program(source="def f():\n    return 6 * 7\n"), [Call("f")], limits=Limits())
+            if [reply.value for reply in run.replies] != [42]:
+                return f"a first program did not answer: {run.ended}, {run.message}", {}
+            return "", dict(probes.what_got_through(sandbox))
     except (ResourceError, OSError) as error:
-        return str(error)
-    if [reply.value for reply in run.replies] != [42]:
-        return f"a first program did not answer: {run.ended}, {run.message}"
-    return ""
-
-
-@functools.lru_cache(maxsize=1)
-def _tried() -> dict[str, str]:
-    if why_not := available():
-        return dict.fromkeys(policy.WHAT_GETS_THROUGH, why_not)
-    with NamespaceSandbox() as sandbox:
-        return dict(probes.what_got_through(sandbox))
+        return str(error), {}
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,9 +89,9 @@ class NamespaceSandbox:
 
     def walls(self) -> tuple[Wall, ...]:
         """Each wall; those that a program can try are tried, once."""
-        through = _tried()
-        tried = [policy.wall(name, through.get(name, "")) for name in policy.WHAT_GETS_THROUGH]
-        return (*tried, *_second_walls()) if not available() else tuple(tried)
+        why_not, through = _tried()
+        tried = [policy.wall(name, why_not or through.get(name, "")) for name in policy.WHAT_GETS_THROUGH]
+        return tuple(tried) if why_not else (*tried, *_second_walls())
 
     def open(self, program: Program, *, limits: Limits) -> NamespaceSession:
         check_program(program)

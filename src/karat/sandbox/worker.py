@@ -22,7 +22,7 @@ from karat.sandbox import cgroups
 from karat.sandbox.inside import syscalls, wire, zygote
 from karat.sandbox.inside.supervisor import children_of
 from karat.sandbox.known_files import remove_known
-from karat.sandbox.process import ENVIRONMENT, PACKAGE, interpreter, tail
+from karat.sandbox.process import ENVIRONMENT, PACKAGE, interpreter
 from karat.sandbox.transport import frame
 from karat.sandbox.types import Limits
 
@@ -204,7 +204,7 @@ class Worker:
             self.process.kill()
             assert self.process.stderr is not None
             text = self.process.stderr.read()
-            return tail(text[-300:])
+            return text.decode("utf-8", "replace").strip().rpartition("\n")[2]  # of a traceback what was raised
         return ""
 
     # ------------------------------------------------------------------------------------------------------ the keeper

@@ -20,7 +20,7 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from karat.sandbox.inside import audit, case, child, folder, kernel, landlock, seccomp, wire
@@ -68,6 +68,12 @@ SAMPLE_CALL: dict[str, Any] = {
 """What the server practises on."""
 
 
+SETTINGS = (
+    "sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"
+)
+"""Where Linux distributions forbid what the launcher needs."""
+
+
 # ---------------------------------------------------------------------------------------------------------- launcher
 def launch(keeper_fd: int, server_fd: int) -> NoReturn:
     """Entry of the worker's first process, with the trusted side's two sockets. Leaves when the keeper does."""
@@ -75,12 +81,14 @@ def launch(keeper_fd: int, server_fd: int) -> NoReturn:
     server = socket.socket(fileno=server_fd)
     config = wire.load(wire.read_frame(keeper_fd))
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-    if os.geteuid() == 0:
-        os.setgroups([])
-    kernel.unshare(kernel.CLONE_NEW_ANY)
+    with step("make namespaces", "allow this user to make user namespaces: " + SETTINGS):
+        if os.geteuid() == 0:
+            os.setgroups([])
+        kernel.unshare(kernel.CLONE_NEW_ANY)
     tell(keeper, {"map": True})
     wire.read_frame(keeper_fd)
-    build_root(config)
+    with step("mount what programs may read", "allow mounts in user namespaces: " + SETTINGS):
+        build_root(config)
     pid = os.fork()
     if pid:
         keeper.close()
@@ -96,6 +104,16 @@ def launch(keeper_fd: int, server_fd: int) -> NoReturn:
         Server(server, config).serve()
     server.close()
     Keeper(keeper, config).serve()
+
+
+@contextlib.contextmanager
+def step(what: str, remedy: str) -> Iterator[None]:
+    """Leave with one line on standard error, which the trusted side passes on, where the kernel refuses."""
+    try:
+        yield
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"it cannot {what} ({named}{error.strerror}); {remedy}")
 
 
 def tell(to: socket.socket, message: Any, fds: Sequence[int] = ()) -> None:
