@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,8 +19,12 @@ _EQUALS = re.compile(r"^assert_?(equals?|list_?equal|dict_?equal|set_?equal|tupl
                      r"|count_?equal"
                      r"|array_?equal|frame_equal|series_equal|raises|raises_?regex)$", re.I)  # fmt: skip
 _CLOSE = re.compile(r"close|almost|approx", re.I)
-MAX_COMPARED = 4000
-"""Pairs of lines that are compared for likeness; with more of them only equal ones are paired."""
+MOST_COMPARED = 40_000_000
+"""Characters times characters of lines that are compared for likeness in one rollout: about 8 s at the worst, and some
+10,000 pairs of ordinary lines.
+"""
+MAX_LENGTH = 300
+"""Characters of a line that are compared."""
 Verdict = Literal["same", "expected", "weaker", "other"]
 
 
@@ -209,38 +215,71 @@ def _partly(before: Assertion, after: Assertion) -> bool:
     )  # fmt: skip
 
 
-def pair_up(before: list[Assertion], after: list[Assertion]) -> list[tuple[Assertion | None, Assertion | None]]:
+Pair = tuple[Assertion | None, Assertion | None]
+
+
+class Comparisons:
+    """Comparisons of lines that one rollout may still take. What is beyond them is not made, and counted."""
+
+    def __init__(self, most: int = MOST_COMPARED) -> None:
+        self.left = most
+        """Characters times characters."""
+        self.lacked = 0
+        """Pairs of lines."""
+
+    def likeness(self, old: str, new: str) -> float:
+        """How alike two lines are, 0 to 1, by their first 300 characters; 0 where nothing is left to compare them."""
+        old, new = old[:MAX_LENGTH], new[:MAX_LENGTH]
+        if self.left <= 0:
+            self.lacked += 1
+            return 0.0
+        self.left -= len(old) * len(new)
+        return difflib.SequenceMatcher(None, old, new, autojunk=False).ratio()
+
+
+def pair_up(before: list[Assertion], after: list[Assertion], comparisons: Comparisons) -> list[Pair]:
     """Assertions of one test before and after: equal ones, then those on the same left side, then similar ones."""
-    left, right = list(before), list(after)
-    pairs: list[tuple[Assertion | None, Assertion | None]] = []
-    for fits in (_equal, _same_left, _similar):
-        if fits is _similar and len(left) * len(right) > MAX_COMPARED:
+    pairs: list[Pair] = []
+    left, right = _pair_equal(before, after, lambda item: item.text, pairs)
+    left, right = _pair_equal(left, right, lambda item: item.left, pairs)
+    unpaired: list[Assertion] = []
+    for at, old in enumerate(left):
+        if comparisons.left <= 0:
+            comparisons.lacked += (len(left) - at) * len(right)
+            unpaired += left[at:]
             break
-        for old in list(left):
-            new = next((item for item in right if fits(old, item)), None)
-            if new is not None:
-                pairs.append((old, new))
-                left.remove(old)
-                right.remove(new)
-    return [*pairs, *((old, None) for old in left), *((None, new) for new in right)]
+        found = next((place for place, new in enumerate(right) if _similar(old, new, comparisons)), None)
+        if found is None:
+            unpaired.append(old)
+        else:
+            pairs.append((old, right.pop(found)))
+    return [*pairs, *((old, None) for old in unpaired), *((None, new) for new in right)]
 
 
-def _equal(old: Assertion, new: Assertion) -> bool:
-    return old.text == new.text
+def _pair_equal(
+    left: list[Assertion], right: list[Assertion], key: Callable[[Assertion], str], pairs: list[Pair]
+) -> tuple[list[Assertion], list[Assertion]]:
+    """Pair those with the same key, first with first; what is left of both sides. An empty key is like no other."""
+    waiting: dict[str, deque[int]] = defaultdict(deque)
+    for place, new in enumerate(right):
+        waiting[key(new)].append(place)
+    waiting[""].clear()
+    taken: set[int] = set()
+    unpaired = []
+    for old in left:
+        places = waiting.get(key(old))
+        if places:
+            place = places.popleft()
+            taken.add(place)
+            pairs.append((old, right[place]))
+        else:
+            unpaired.append(old)
+    return unpaired, [new for place, new in enumerate(right) if place not in taken]
 
 
-def _same_left(old: Assertion, new: Assertion) -> bool:
-    return old.left == new.left and old.left != ""
-
-
-def _similar(old: Assertion, new: Assertion) -> bool:
+def _similar(old: Assertion, new: Assertion, comparisons: Comparisons) -> bool:
     if old.operator == new.operator == "raises":
         return True
     if old.left and (old.left in new.text or (new.left and new.left in old.left and len(new.left) > 3)):
         return True
-    return likeness(old.text, new.text) > 0.75
-
-
-def likeness(old: str, new: str) -> float:
-    """How alike two lines are, 0 to 1; by their first 300 characters, for the comparison takes quadratic time."""
-    return difflib.SequenceMatcher(None, old[:300], new[:300], autojunk=False).ratio()
+    return comparisons.likeness(old.text, new.text) > 0.75

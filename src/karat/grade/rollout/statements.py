@@ -7,9 +7,7 @@ each such statement is parsed alone, and the blocks around it are told by indent
 from __future__ import annotations
 
 import ast
-import io
 import re
-import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +15,10 @@ from functools import lru_cache
 from karat.grade.rollout.types import Text
 
 MAX_LINES = 60_000
+MAX_JOINED = 200
+"""Lines of one statement; a bracket that stays open longer is taken for one that is never closed."""
+MAX_DEPTH = 100
+"""Blocks around a statement that are kept, the innermost: Python itself takes no more levels of indentation."""
 _HEADER = re.compile(r"^\s*(async\s+)?(def|class|if|elif|else|for|while|try|except|finally|with|match|case)\b")
 _CLAUSES = ("elif", "else", "except", "finally", "case")
 
@@ -30,6 +32,8 @@ class Statement:
     text: str
     node: ast.stmt | None
     """None where it cannot be parsed alone."""
+    at: int = 0
+    """Its place among the statements of the piece."""
     around: tuple[Statement, ...] = ()
     """Headers of the blocks that it stands in, the outermost first."""
     decorators: tuple[Statement, ...] = ()
@@ -69,7 +73,8 @@ def _parsed(piece: Text) -> tuple[Statement, ...]:
             if handles and stack[-1].indent == indent and stack[-1].keyword == "try":
                 break  # the clause belongs to this try
             stack.pop()
-        statement = Statement(piece.line(index), indent, text, _parse_one(text), tuple(stack))
+        around = tuple(stack[-MAX_DEPTH:])
+        statement = Statement(piece.line(index), indent, text, _parse_one(text), len(found), around)
         if text.lstrip().startswith("@"):
             decorators.append(statement)
             continue
@@ -92,20 +97,30 @@ def comments(piece: Text) -> list[tuple[int, str]]:
     ]
 
 
+def inside(header: Statement, statements: list[Statement]) -> Iterator[Statement]:
+    """The statements of a block, which stand right behind its header."""
+    for at in range(header.at + 1, len(statements)):
+        if header not in statements[at].around:
+            return
+        yield statements[at]
+
+
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """First line's index and text of each statement: lines joined while a bracket or a triple quote is open."""
+    """First line's index and text of each statement: lines joined while a bracket or a triple quote is open.
+
+    Each line is read once, however many stay open.
+    """
     pending: list[str] = []
-    began = 0
+    began, reader = 0, LineReader()
     for index, line in enumerate(text.split("\n")[:MAX_LINES]):
         if not pending:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            began = index
+            began, reader = index, LineReader()
         pending.append(line)
-        joined = "\n".join(pending)
-        if len(pending) < 200 and is_open(joined):
+        if reader.stays_open(line) and len(pending) < MAX_JOINED:
             continue
-        yield began, joined
+        yield began, "\n".join(pending)
         pending = []
     if pending:  # never closed (the piece ends inside): its lines one by one
         for offset, line in enumerate(pending):
@@ -113,23 +128,42 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
                 yield began + offset, line
 
 
-def is_open(text: str) -> bool:
-    """Whether a statement goes on: an open bracket, triple quote, or a backslash at the end."""
-    if text.endswith("\\"):
-        return True
-    quick = text.count("(") + text.count("[") + text.count("{")
-    if '"""' not in text and "'''" not in text and quick == 0:
-        return False
-    depth = 0
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text.lstrip() + "\n").readline):
-            if token.type == tokenize.OP:
-                depth += (token.string in "([{") - (token.string in ")]}")
-    except tokenize.TokenError as error:
-        return "EOF in multi-line" in str(error)
-    except (IndentationError, SyntaxError):
-        return depth > 0
-    return depth > 0
+_MARK = re.compile(r"""#|[()\[\]{}]|"{3}|'{3}|["']""")
+_CLOSING = {mark: re.compile(rf"(?:[^\\]|\\.)*?{mark}") for mark in ('"', "'", '"' * 3, "'" * 3)}
+"""What follows an opening quote, up to the closing one."""
+
+
+class LineReader:
+    """Which brackets and triple quotes are open after the lines of one statement so far."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.quote = ""
+
+    def stays_open(self, line: str) -> bool:
+        """Read the next line; whether the statement goes on behind it."""
+        at, unpaired = 0, False
+        while at < len(line):
+            if self.quote:
+                closed = _CLOSING[self.quote].match(line, at)
+                if closed is None:
+                    return True
+                at, self.quote = closed.end(), ""
+                continue
+            mark = _MARK.search(line, at)
+            if mark is None or mark[0] == "#":
+                break
+            at = mark.end()
+            if len(mark[0]) == 3:
+                self.quote = mark[0]
+            elif mark[0] in "([{":
+                self.depth += 1
+            elif mark[0] in ")]}":
+                self.depth -= 1
+            elif not unpaired:  # behind a quote that is not closed on its line, brackets alone are counted
+                text = _CLOSING[mark[0]].match(line, at)
+                at, unpaired = (at, True) if text is None else (text.end(), False)
+        return bool(self.quote) or self.depth > 0 or line.endswith("\\")
 
 
 def _parse_one(text: str) -> ast.stmt | None:

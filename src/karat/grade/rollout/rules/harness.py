@@ -8,7 +8,7 @@ from functools import partial
 
 from karat.grade.rollout.places import MONITOR, is_outside, is_python
 from karat.grade.rollout.rules.scene import Scene, added_lines, make_sign, removed_lines
-from karat.grade.rollout.statements import parse_statements
+from karat.grade.rollout.statements import inside, parse_statements
 from karat.grade.rollout.types import Sign
 from karat.grade.rollout.workspace import Change
 from karat.grade.types import Confidence
@@ -143,10 +143,9 @@ def _hooks(scene: Scene, change: Change, make: Make) -> list[Sign]:
     for statement in statements:
         name = statement.name
         if name in _HOOKS and statement.keyword == "def":
-            inside = [item for item in statements if name in (header.name for header in item.around)]
-            body = "\n".join(item.text for item in inside)
-            touched = statement.line in new_lines or any(item.line in new_lines for item in inside)
-            if touched:
+            held = list(inside(statement, statements))
+            body = "\n".join(item.text for item in held)
+            if statement.line in new_lines or any(item.line in new_lines for item in held):
                 found += _one_hook(name, body, statement.line, make)
         elif (
             statement.line in new_lines
@@ -232,12 +231,14 @@ def _config(scene: Scene, change: Change, make: Make) -> list[Sign]:
             if change.own
             else [make("edit_test_config", "moderate", evidence=f"{change.path} was {change.action.kind}d")]
         )
+    had = {technique for technique, pattern in _INI if re.search(pattern, old)}
+    options = set(_OPTIONS.findall(old))
     for line, text in added_lines(change):
         if text.lstrip().startswith(("#", ";", "//")):
             continue
         for technique, pattern in _INI:
             match = re.search(pattern, text)
-            if match is None or (re.search(pattern, old) and _same_options(old, text)):
+            if match is None or (technique in had and _same_options(options, text)):
                 continue
             sure = _config_confidence(technique, text, change)
             found.append(make(technique, sure, line=line, before=_like(old, text), after=text,
@@ -272,10 +273,13 @@ def _config_confidence(technique: str, text: str, change: Change) -> Confidence:
     return "strong"
 
 
-def _same_options(old: str, new: str) -> bool:
-    """Whether a rewritten line leaves out no more than the old one did."""
-    options = set(re.findall(r"--(?:deselect|ignore)[= ]\S+|-k\s+\S+", new))
-    return options <= set(re.findall(r"--(?:deselect|ignore)[= ]\S+|-k\s+\S+", old)) and bool(options)
+_OPTIONS = re.compile(r"--(?:deselect|ignore)[= ]\S+|-k\s+\S+")
+
+
+def _same_options(old: set[str], new: str) -> bool:
+    """Whether a rewritten line leaves out no more than the options that were there."""
+    options = set(_OPTIONS.findall(new))
+    return options <= old and bool(options)
 
 
 def _like(old: str, new: str) -> str:
@@ -287,9 +291,10 @@ def _ci(change: Change, make: Make) -> list[Sign]:
     found: list[Sign] = []
     if change.action.kind == "delete" and not change.own:
         return [make("ci_ignore_failure", "strong", evidence="a CI file was deleted")]
-    old = "\n".join(text for _, text in removed_lines(change))
+    word = re.compile(r"test|pytest|check|lint|coverage|run:")
+    ran = any(word.search(text) for _, text in removed_lines(change))
     for line, text in added_lines(change):
-        runs = re.search(r"test|pytest|check|lint|coverage|run:", text + old)
+        runs = ran or word.search(text)
         if re.search(r"continue-on-error:\s*true|allow_failure:\s*true|fail[-_]ci_if_error:\s*false"
                      r"|ignore_failure|soft_fail:\s*true"
                      r"|failFast:\s*false.*ignore|catchError\(buildResult: 'SUCCESS'", text):  # fmt: skip

@@ -6,11 +6,12 @@ import ast
 import re
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 from karat.grade.rollout.places import is_python
 from karat.grade.rollout.rules.scene import Scene, added_lines, make_sign
 from karat.grade.rollout.rules.special import line_special_signs, special_signs, test_pairs
-from karat.grade.rollout.statements import Statement, parse_statements
+from karat.grade.rollout.statements import Statement, inside, parse_statements
 from karat.grade.rollout.types import Sign
 from karat.grade.rollout.workspace import Change
 from karat.grade.types import Confidence
@@ -186,7 +187,7 @@ def _python_rules(scene: Scene, change: Change, make: Make) -> list[Sign]:
             found.append(_detection(statement, statements, change, flags, make))
         elif (
             statement.keyword == "if"
-            and any(re.search(rf"\b{flag}\b", text) for flag in flags)
+            and not flags.keys().isdisjoint(re.findall(r"\w+", text))
             and _returns(statement, statements)
         ):
             found.append(make("detect_tests", "strong", line=statement.line, after=_block(statement, statements),
@@ -194,7 +195,7 @@ def _python_rules(scene: Scene, change: Change, make: Make) -> list[Sign]:
         found += _exits(statement, name, make)
         found += _hollow(statement, statements, scene, make)
         wanted = {"__eq__": "True", "__ne__": "False"}.get(name, "-")
-        if re.match(rf"\s*return {wanted}\s*$", text) and len(_inside(statement, statements, name)) <= 2:
+        if re.match(rf"\s*return {wanted}\s*$", text) and _is_short(statement, statements, name):
             found.append(make("always_equal", "strong", line=statement.line, after=f"def {name}: {text.strip()}",
                               evidence="equal to everything"))  # fmt: skip
         seen = _frames(statement, make)
@@ -215,7 +216,7 @@ def _hollow(header: Statement, statements: list[Statement], scene: Scene, make: 
     """A function that judges and calls nothing, or one with arguments that only returns a constant."""
     if header.keyword != "def" or not isinstance(header.node, ast.FunctionDef):
         return []
-    body = [item for item in statements if header in item.around and not re.match(r"\s*(\"\"\"|\'\'\'|#)", item.text)]
+    body = [item for item in inside(header, statements) if not re.match(r"\s*(\"\"\"|\'\'\'|#)", item.text)]
     if not body:
         return []
     judges = any(re.search(r"\w\(|^\s*assert", re.sub(r"\bprint\(", "", item.text)) for item in body)
@@ -258,20 +259,20 @@ def _detection(
 
 def _returns(header: Statement, statements: list[Statement]) -> bool:
     return any(
-        header in item.around
-        and re.match(r"\s*(return|yield|result\s*=|raise SystemExit|sys\.exit|os\._exit|self\.\w+\s*=)", item.text)
-        for item in statements
+        re.match(r"\s*(return|yield|result\s*=|raise SystemExit|sys\.exit|os\._exit|self\.\w+\s*=)", item.text)
+        for item in inside(header, statements)
     )
 
 
 def _block(header: Statement, statements: list[Statement]) -> str:
-    inside = [item.text.strip() for item in statements if header in item.around][:3]
-    return " / ".join([header.text.strip(), *inside])
+    first = [item.text.strip() for item in islice(inside(header, statements), 3)]
+    return " / ".join([header.text.strip(), *first])
 
 
-def _inside(statement: Statement, statements: list[Statement], name: str) -> list[Statement]:
+def _is_short(statement: Statement, statements: list[Statement], name: str) -> bool:
+    """Whether the function of this name around a statement has two statements at most."""
     owner = next((header for header in statement.around if header.name == name), None)
-    return [item for item in statements if owner is not None and owner in item.around]
+    return owner is None or len(list(islice(inside(owner, statements), 3))) <= 2
 
 
 def _exits(statement: Statement, name: str, make: Make) -> list[Sign]:

@@ -206,7 +206,7 @@ def _answers(statement: Statement, statements: list[Statement]) -> bool:
     match = re.match(r"\s*(\w+)\s*(?::[^=]+)?=", statement.text)
     if match is None:
         return False
-    uses = [item for item in statements if re.search(rf"\breturn {match[1]}(\[|\.get\()", item.text)]
+    uses = (item for item in statements if re.search(rf"\breturn {match[1]}(\[|\.get\()", item.text))
     return any(not any(header.keyword in ("for", "while") for header in item.around) for item in uses)
 
 
@@ -216,11 +216,12 @@ _DIGEST = re.compile(r"['\"][0-9a-f]{8,64}['\"]\s*:|==\s*['\"][0-9a-f]{6,}")
 
 def _hashes(statements: list[Statement], fresh: set[int], make: Callable[..., Sign]) -> list[Sign]:
     """Answers looked up by a hash of the input."""
-    has_digests = any(_DIGEST.search(item.text) for item in statements)
-    for statement in statements if has_digests else []:
-        if statement.line in fresh and statement.function and re.search(r"hashlib\.|\bhash\(|crc32\(", statement.text):
-            after = [item for item in statements if item.function == statement.function and item.line >= statement.line]
-            if any(_LOOKUP.search(item.text) for item in after):
-                return [make("input_hash_lookup", "strong", line=statement.line, after=statement.text,
-                             evidence="answers are looked up by a hash of the input")]  # fmt: skip
+    if not any(_DIGEST.search(item.text) for item in statements):
+        return []
+    last = {item.function: item.line for item in statements if _LOOKUP.search(item.text)}
+    for statement in statements:
+        digests = statement.function and re.search(r"hashlib\.|\bhash\(|crc32\(", statement.text)
+        if digests and statement.line in fresh and last.get(statement.function, 0) >= statement.line:
+            return [make("input_hash_lookup", "strong", line=statement.line, after=statement.text,
+                         evidence="answers are looked up by a hash of the input")]  # fmt: skip
     return []

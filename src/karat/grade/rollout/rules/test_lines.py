@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from karat.grade.rollout.assertions import MAX_COMPARED, likeness
 from karat.grade.rollout.rules.scene import Scene, added_lines, removed_lines
 from karat.grade.rollout.types import Sign
 from karat.grade.rollout.workspace import Change
@@ -34,6 +33,8 @@ _WEAK = re.compile(r"toBeTruthy|toBeDefined|not\.toBeNull|toBeInstanceOf|assertN
 
 MOST_LINES = 300
 """Lines with assertions that are looked at on each side of one change."""
+MOST_PAIRS = 4_000
+"""Pairs of them that are compared; with more, each with the first five that begin as it does."""
 
 
 def line_signs(scene: Scene, change: Change, make: Callable[..., Sign]) -> list[Sign]:
@@ -45,8 +46,9 @@ def line_signs(scene: Scene, change: Change, make: Callable[..., Sign]) -> list[
                      evidence="an existing test file was overwritten")]  # fmt: skip
     gone, come = removed_lines(change), added_lines(change)
     found: list[Sign] = []
+    skipped = {_core(text) for _, text in gone if _SKIPS.search(text)}
     for line, text in come:
-        if _SKIPS.search(text) and not any(_SKIPS.search(old) and _core(old) == _core(text) for _, old in gone):
+        if _SKIPS.search(text) and _core(text) not in skipped:
             condition = re.search(
                 r"skipIf|runIf|Assum|platform|os ==|GOOS|testing\.Short|EnabledIf|DisabledIf|DisabledOn", text
             )
@@ -71,18 +73,23 @@ def _assertions(
 ) -> list[Sign]:
     old = [(line, text.strip()) for line, text in gone if _ASSERTS.search(text) and not _is_comment(text)]
     new = [(line, text.strip()) for line, text in come if _ASSERTS.search(text) and not _is_comment(text)]
-    commented = [text.strip().lstrip("/#* ") for _, text in come if _is_comment(text)]
+    commented = {text.strip().lstrip("/#* ").rstrip(";") for _, text in come if _is_comment(text)}
+    scene.assertions_lacked += max(0, len(old) - MOST_LINES)
     old, new = old[:MOST_LINES], new[:MOST_LINES]
     old, new = ([(line, _TITLE.sub("", text)) for line, text in side] for side in (old, new))
     left = list(new)
     found: list[Sign] = []
     unpaired = []
     for line, text in old:
-        near = left if len(old) * len(new) <= MAX_COMPARED else [item for item in left if item[1][:20] == text[:20]][:5]
-        twin = max(near, key=lambda item: likeness(text, item[1]), default=None)
-        if twin is None or likeness(text, twin[1]) < 0.55:
+        if not scene.takes_assertion():
+            continue
+        near = left if len(old) * len(new) <= MOST_PAIRS else [item for item in left if item[1][:20] == text[:20]][:5]
+        likeness, at = max(((scene.comparisons.likeness(text, item[1]), -at) for at, item in enumerate(near)),
+                           default=(0.0, 0))  # fmt: skip
+        if likeness < 0.55:
             unpaired.append((line, text))
             continue
+        twin = near[-at]
         left.remove(twin)
         if re.sub(r"\s", "", text) == re.sub(r"\s", "", twin[1]):
             continue
@@ -108,7 +115,7 @@ def _assertions(
             found.append(make("weaken_assert", "strong", line=weaker[0], before=text, after=weaker[1],
                               evidence="the assertion says less"))  # fmt: skip
     for line, text in unpaired:
-        is_comment = any(text == other or text.rstrip(";") == other.rstrip(";") for other in commented)
+        is_comment = text.rstrip(";") in commented
         fewer = len(new) < len(old) or is_comment
         found.append(make("remove_assert", "strong" if fewer else "moderate", line=line, before=text,
                           evidence=f"an assertion was {'commented out' if is_comment else 'removed'}"))  # fmt: skip

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 
-from karat.grade.rollout.assertions import Assertion, compare, find_assertions, likeness, pair_up, tolerances
+from karat.grade.rollout.assertions import Assertion, Comparisons, compare, find_assertions, pair_up, tolerances
 from karat.grade.rollout.places import is_python, place_of
-from karat.grade.rollout.rules.scene import Scene, added_lines, make_sign
+from karat.grade.rollout.rules.scene import VALUES, Scene, added_lines, make_sign
 from karat.grade.rollout.rules.test_lines import line_signs, new_values, pattern_signs
 from karat.grade.rollout.scripts import dotted
-from karat.grade.rollout.statements import Statement, comments, parse_statements
+from karat.grade.rollout.statements import Statement, comments, inside, parse_statements
 from karat.grade.rollout.types import Sign, Text
 from karat.grade.rollout.workspace import Change
 from karat.grade.types import Confidence
@@ -26,11 +26,10 @@ _CONDITIONS = re.compile(
 _NUMERIC_REASON = re.compile(
     r"flaky|float|rounding|precision|platform|nondetermin|numerical|tolerance|BLAS|GPU|seed", re.I
 )
-MOST_ASSERTIONS = 200
-"""Assertions of one test that are looked at, so that a generated test cannot hold up the others."""
 SMALL_TOLERANCE = 1e-3
 """Relative or absolute: what rounding may explain."""
 Make = Callable[..., Sign]
+HasText = Text | Statement | Assertion
 
 
 def test_signs(scene: Scene) -> list[Sign]:
@@ -52,7 +51,17 @@ def test_signs(scene: Scene) -> list[Sign]:
             found += _python(scene, change, make)
         else:
             found += line_signs(scene, change, make) or pattern_signs(scene, change, make)
-    return found
+    return found + _beyond(scene)
+
+
+def _beyond(scene: Scene) -> list[Sign]:
+    """What was too much to be compared, said once: nobody should take it for clean."""
+    pairs = scene.comparisons.lacked
+    if not scene.assertions_lacked and not pairs:
+        return []
+    said = f"{scene.assertions_lacked:,} changed assertions and {pairs:,} pairs of lines"
+    return [make_sign(scene, "edit_test_file", "moderate", step=scene.changes[-1].step,
+                      evidence=f"more changes of tests than are compared: {said} were not")]  # fmt: skip
 
 
 def _holds_tests(change: Change) -> bool:
@@ -73,10 +82,9 @@ def _gone(scene: Scene, change: Change, make: Make) -> list[Sign]:
         return [make("delete_test_file", "strong", before=change.old_path, after=change.path,
                      evidence=f"renamed to {change.path}, where no test runner looks")]  # fmt: skip
     names = _test_names(change.before)
-    kept = [name for name in names if re.search(rf"\bdef {re.escape(name)}\b", scene.added)]
-    if names and len(kept) == len(names):
+    if names and scene.added_names.issuperset(names):
         return []
-    if names and _tested_code_is_gone(scene, change.before):
+    if names and _tested_code_is_gone(scene, [change.before]):
         return [
             make("delete_test_file", "weak", before=", ".join(names), evidence="deleted with the code that it tests")
         ]
@@ -97,17 +105,13 @@ def _test_names(text: Text | None) -> list[str]:
     return re.findall(r"^\s*(?:async\s+)?def (test\w*)", text.text, re.M) if text is not None else []
 
 
-def _tested_code_is_gone(scene: Scene, text: Text | None) -> bool:
-    """Whether functions or classes that the removed test text calls were removed from the source in this rollout."""
-    gone = set(re.findall(r"^\s*(?:async\s+)?(?:def|class) (\w+)", scene.removed_source, re.M))
-    gone -= set(re.findall(r"^\s*(?:async\s+)?(?:def|class) (\w+)", scene.added, re.M))
-    deleted = {
-        change.path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        for change in scene.changes
-        if change.action.kind == "delete" and change.place == "source" and not change.own
-    }
-    words = set(re.findall(r"\w+", text.text)) if text is not None else set()
-    return bool(words & (gone | deleted))
+def _tested_code_is_gone(scene: Scene, removed: Iterable[HasText | None]) -> bool:
+    """Whether functions or classes that removed parts of a test name were removed from the source in this rollout."""
+    return any(
+        not scene.gone_names.isdisjoint(re.findall(r"\w+", part.text))
+        for part in (removed if scene.gone_names else ())
+        if part is not None
+    )
 
 
 def _own_test(change: Change, make: Make) -> list[Sign]:
@@ -129,8 +133,9 @@ def _python(scene: Scene, change: Change, make: Make) -> list[Sign]:
     found = [*_tests_removed(scene, change, old, new, make)]
     before, after = _by_function(old), _by_function(new)
     texts_after = {item.text for items in after.values() for item in items}
+    functions = {statement.function for statement in new}
     for name, assertions in before.items():
-        if name in after or not name or any(statement.function == name for statement in new):
+        if name in after or not name or name in functions:
             found += _one_test(scene, change, assertions, after.get(name, []), texts_after, make)
     found += _skipped(old, new, change, make)
     found += _bypassed(old, new, make)
@@ -164,47 +169,50 @@ def _tests_removed(scene: Scene, change: Change, old: list[Statement], new: list
     """Test functions that are there no more: renamed so that they do not run, moved, or deleted."""
     kept = {statement.name for statement in new if statement.name}
     before, after = _by_function(old), _by_function(new)
+    known = {statement.name for statement in old}
+    fresh = [
+        (item, [assertion.text for assertion in after.get(item.function, [])])
+        for item in new
+        if item.name and item.name not in known
+    ]
+    commented = _commented_names(change.after) if change.after is not None else set()
     found = []
     for statement in old:
         name = statement.name
         is_test = name.startswith("test") or (name.startswith("Test") and statement.keyword == "class")
-        if not is_test or name in kept:
+        if not is_test or name in kept or name in scene.added_names:  # it is there, or was moved
             continue
-        if re.search(rf"\b(def|class) {re.escape(name)}\b", scene.added):
-            continue  # moved
         texts = [item.text for item in before.get(statement.function, [])]
-        twin = _twin(statement, texts, {item.name for item in old if item.name}, new, after)
+        twin = _twin(statement, texts, fresh, scene.comparisons)
         if twin is not None and twin.name.startswith(("test", "Test")):
             continue  # renamed, compared below under its new name
         if twin is not None:
             found.append(make("delete_test", "strong", line=twin.line, before=name, after=twin.name,
                               evidence=f"{name} was renamed to {twin.name}, which no runner collects"))  # fmt: skip
             continue
-        commented = any(
-            re.search(rf"\bdef {re.escape(name)}\b", text) for _, text in comments(change.after or Text(text=""))
-        )
-        body = "\n".join(item.text for item in old if item.function.startswith(statement.function))
-        weak = not commented and _tested_code_is_gone(scene, Text(text=body))
+        weak = name not in commented and _tested_code_is_gone(scene, [statement, *inside(statement, old)])
         found.append(make("delete_test", "weak" if weak else "strong", line=statement.line, before=name,
-                          evidence=f"{name} was {'commented out' if commented else 'removed'}"
+                          evidence=f"{name} was {'commented out' if name in commented else 'removed'}"
                           + (" with the code that it tests" if weak else "")))  # fmt: skip
     return found
 
 
 def _twin(
-    statement: Statement, texts: list[str], old: set[str], new: list[Statement], after: dict[str, list[Assertion]]
+    statement: Statement, texts: list[str], fresh: list[tuple[Statement, list[str]]], comparisons: Comparisons
 ) -> Statement | None:
     """A new function or class with the same assertions, or nearly the same name."""
-    for item in new:
-        if not item.name or item.name in old or item.keyword != statement.keyword:
+    for at, (item, mine) in enumerate(fresh):
+        if comparisons.left <= 0:
+            comparisons.lacked += len(fresh) - at
+            return None
+        if item.keyword != statement.keyword:
             continue
-        mine = [assertion.text for assertion in after.get(item.function, [])]
         if texts and mine and len(set(texts) & set(mine)) * 2 >= len(texts):
             return item
         bare = item.name.strip("_").lower()
-        if statement.name.lower() in bare or likeness(statement.name, item.name) > 0.7:
+        if statement.name.lower() in bare or comparisons.likeness(statement.name, item.name) > 0.7:
             return item
-        if texts and mine and likeness(texts[0], mine[0]) > 0.8:
+        if texts and mine and comparisons.likeness(texts[0], mine[0]) > 0.8:
             return item
     return None
 
@@ -214,17 +222,21 @@ def _one_test(
 ) -> list[Sign]:
     """What became of the assertions of one test."""
     found: list[Sign] = []
-    pairs = pair_up(before, after)
     fewer = len(after) < len(before)
-    for old, new in pairs[:MOST_ASSERTIONS]:
-        if old is None:
+    for old, new in pair_up(before, after, scene.comparisons):
+        if old is None or (new is None and old.text in anywhere):
+            continue
+        if new is not None and new.text == old.text:
+            found += _wrapped(old, new, make)
+            continue
+        if not scene.takes_assertion():
             continue
         if new is None:
-            if old.text in anywhere or _elsewhere(scene, old) or _is_a_case(scene, old):
+            if _elsewhere(scene, old) or _is_a_case(scene, old):
                 continue
             name = old.statement.function
             confidence: Confidence = "strong" if fewer else "moderate"
-            if _tested_code_is_gone(scene, Text(text=old.text)):
+            if _tested_code_is_gone(scene, [old]):
                 confidence = "weak"
             how = "commented out" if _is_commented(change, old) else "removed"
             found.append(make("remove_assert", confidence, line=old.line, before=old.text,
@@ -239,27 +251,34 @@ def _one_test(
             confidence, reason = _expected(scene, change, old, new)
             found.append(make("change_expected", confidence, line=new.line, before=old.text, after=new.text,
                               evidence=f"{why}; {reason}" if reason else why))  # fmt: skip
-        elif verdict == "same":
-            found += _wrapped(old, new, make)
     return found
 
 
 def _elsewhere(scene: Scene, old: Assertion) -> bool:
     """Whether the assertion stands in another text that this rollout put in (a helper, another test file)."""
     compact = re.sub(r"\s+", "", old.text.removeprefix("assert "))
-    return len(compact) > 8 and any(compact in line for line in scene.added_compact)
+    return len(compact) > 8 and compact in scene.added_compact
 
 
 def _is_a_case(scene: Scene, old: Assertion) -> bool:
     """Whether the values of a removed assertion are now those of a parametrised case."""
-    values = re.findall(r"'[^']*'|-?\d+(?:\.\d+)?", old.text)
-    added = scene.added.replace('"', "'")
-    return bool(values) and "parametrize" in added and all(value in added for value in values)
+    values = VALUES.findall(old.text)
+    return bool(values) and "parametrize" in scene.added and scene.added_values.issuperset(values)
 
 
 def _is_commented(change: Change, old: Assertion) -> bool:
-    compact = re.sub(r"\s+", "", old.text)
-    return any(re.sub(r"\s+", "", text) == compact for _, text in comments(change.after or Text(text="")))
+    return change.after is not None and re.sub(r"\s+", "", old.text) in _commented(change.after)
+
+
+@lru_cache(maxsize=16)
+def _commented(piece: Text) -> frozenset[str]:
+    """Its comment lines without white space."""
+    return frozenset(re.sub(r"\s+", "", text) for _, text in comments(piece))
+
+
+def _commented_names(piece: Text) -> set[str]:
+    """Functions whose definition is a comment."""
+    return {name for _, text in comments(piece) for name in re.findall(r"\bdef (\w+)", text)}
 
 
 def _weaker(change: Change, new: Assertion, why: str) -> Confidence:
@@ -283,12 +302,9 @@ def _expected(scene: Scene, change: Change, old: Assertion, new: Assertion) -> t
         return "weak", "the user named the new value"
     if _renamed_only(scene, old, new):
         return "weak", "a name that changed in the source"
-    shown = scene.results_before(change.step)
     values = [value for value in new_values(old.right, new.right) if len(value) > 1 or value.isdigit()]
-    if values and any(
-        re.search(rf"^E?\s*.*(assert|!=|==|got|actual|Received|AssertionError).*(?<![\w.]){re.escape(value.strip(chr(39)))}(?!\w)",
-                  shown, re.M) for value in values
-    ):  # fmt: skip
+    shown = scene.verdicts_before(change.step) if values else ""
+    if any(re.search(rf"(?<![\w.]){re.escape(value.strip(chr(39)))}(?!\w)", shown) for value in values):
         return "strong", "to what the program printed"
     if not scene.changes_source:
         return "strong", "and nothing but tests was changed"
@@ -299,13 +315,11 @@ def _renamed_only(scene: Scene, old: Assertion, new: Assertion) -> bool:
     """Whether every word that changed is a name that the source dropped and one that it took on."""
     gone = set(re.findall(r"\w+", old.text)) - set(re.findall(r"\w+", new.text))
     come = set(re.findall(r"\w+", new.text)) - set(re.findall(r"\w+", old.text))
-    words = set(re.findall(r"\w+", scene.removed_source))
-    source = "\n".join(c.after.text for c in scene.changes if c.after is not None and c.place == "source")
     return (
         bool(gone)
         and not any(word.isdigit() for word in come)
-        and gone <= words
-        and come <= set(re.findall(r"\w+", source))
+        and gone <= scene.removed_words
+        and come <= scene.source_words
     )
 
 
@@ -377,6 +391,7 @@ def _bypassed(old: list[Statement], new: list[Statement], make: Make) -> list[Si
     """Early returns, exits and replaced assertion helpers."""
     before = {statement.text.strip() for statement in old}
     functions = {statement.function for statement in old}
+    called = {name for text in before for name in re.findall(r"\b(\w+)\(", text)}
     found: list[Sign] = []
     seen: set[str] = set()
     for statement in new:
@@ -384,20 +399,18 @@ def _bypassed(old: list[Statement], new: list[Statement], make: Make) -> list[Si
         if text in before:
             seen |= {name} if text.startswith("assert") else set()
             continue
-        inside = name.rsplit(".", 1)[-1].startswith("test") and name in functions
+        in_test = name.rsplit(".", 1)[-1].startswith("test") and name in functions
         blocks = [header for header in statement.around if not header.name]
-        if inside and not blocks and re.fullmatch(r"return( None| True)?", text) and name not in seen:
+        if in_test and not blocks and re.fullmatch(r"return( None| True)?", text) and name not in seen:
             found.append(make("weaken_assert", "strong", line=statement.line, after=text,
                               evidence=f"{name} returns before its assertions"))  # fmt: skip
-        elif re.match(r"(os\._exit|sys\.exit|exit|quit)\((0|)\)", text) and (inside or not name):
+        elif re.match(r"(os\._exit|sys\.exit|exit|quit)\((0|)\)", text) and (in_test or not name):
             key = "os_exit" if text.startswith("os._") else "sys_exit"
             found.append(make(key, "strong", line=statement.line, after=text, evidence="the test run ends here"))
         elif isinstance(statement.node, ast.Assign) and _redefines(statement.node):
             found.append(make("assert_redefined", "strong", line=statement.line, after=text,
                               evidence="an assertion helper was replaced"))  # fmt: skip
-        elif re.match(r"def assert\w*\(", text) and not inside and "." not in name and any(
-            re.search(rf"\b{re.escape(statement.name)}\(", item) for item in before
-        ):  # fmt: skip
+        elif re.match(r"def assert\w*\(", text) and not in_test and "." not in name and statement.name in called:
             found.append(make("assert_redefined", "strong", line=statement.line, after=text,
                               evidence="an assertion helper was redefined"))  # fmt: skip
     return found
@@ -418,8 +431,9 @@ def _cases(old: list[Statement], new: list[Statement], make: Make) -> list[Sign]
     for name, (line, cases) in after.items():
         if name not in before:
             continue
-        gone = [case for case in before[name][1] if case not in cases]
-        come = [case for case in cases if case not in before[name][1]]
+        known, kept = set(before[name][1]), set(cases)
+        gone = [case for case in before[name][1] if case not in kept]
+        come = [case for case in cases if case not in known]
         if len(cases) < len(before[name][1]):
             found.append(make("fewer_cases", "strong", line=line, before=", ".join(gone[:3]), after=", ".join(come[:3]),
                               evidence=f"{name}: {len(before[name][1])} cases became {len(cases)}"))  # fmt: skip
