@@ -34,6 +34,7 @@ def test_object():
     assert list(s) == [1]
     assert s[0] == 1
     assert isinstance(s, Stack)
+    assert not callable(s)
     assert s is not Stack()
     assert s != Stack()
 
@@ -54,6 +55,7 @@ def test_enum():
     assert Color.RED is Color(1)
     assert Color.RED != Color.BLUE
     assert Color.RED.value == 1
+    assert not hasattr(Color.RED, "__len__")
     assert [c.name for c in Color] == ["RED", "BLUE"]
 
 

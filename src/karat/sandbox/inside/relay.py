@@ -221,11 +221,6 @@ def describe(value: Any) -> dict[str, Any]:
     if isinstance(value, ModuleType):
         return {"kind": "module", "name": value.__name__, "package": hasattr(value, "__path__")}
     if isinstance(value, type):
-        has = [
-            name
-            for name in SPECIALS
-            if getattr(value, f"__{name}__", None) not in (None, getattr(object, f"__{name}__", 0))
-        ]
         bases = [class_name(base) for base in value.__bases__]
         return {
             "kind": "class",
@@ -233,7 +228,7 @@ def describe(value: Any) -> dict[str, Any]:
             "doc": text_or_none(value.__doc__),
             "bases": bases,
             "exception": issubclass(value, BaseException),
-            "specials": has,
+            "specials": specials_of(value),
         }
     told: dict[str, Any] = {"kind": "instance", "class": keep(type(value)), "base": "", "data": None}
     if isinstance(value, (FunctionType, MethodType)) or type(value).__name__ == "builtin_function_or_method":
