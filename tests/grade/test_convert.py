@@ -71,7 +71,7 @@ def test_a_form_becomes_a_case_that_holds_and_fails(assertion: str, relation: st
 
 def test_tests_of_equality_stand_as_they_are() -> None:
     conversion = convert("def check(candidate):\n    assert candidate(1, k=2) == (3,), 'message'\n", "f")
-    (test,) = conversion.tests
+    test = conversion.cases[0].test
     assert (test.input, test.kwargs, test.output, test.test_id) == ((1,), {"k": 2}, (3,), "line 2")
 
 

@@ -63,15 +63,8 @@ class Conversion:
     converted: int
     constants: int = 0
     """Assertions that call nothing of the candidate's (`assert True`): they test nothing."""
-    numbers: Mapping[int, int] = field(default_factory=dict)
-    """Line -> number, of the converted assertions."""
     problem: str = ""
     """Why the test code cannot be used at all: it does not compile, or has no assertion."""
-
-    @property
-    def tests(self) -> tuple[Test, ...]:
-        """The cases that a Test says in full: equality with a value, or an exception."""
-        return tuple(case.test for case in self.cases if case.relation in ("equal", "raises") and not case.views)
 
 
 # ------------------------------------------------------------------------------------------------------------- convert
@@ -113,7 +106,6 @@ def convert(test_code: str, entry_point: str, *, helpers: str = "", evaluate: Ev
         assertions=walk.assertions,
         converted=len({walk.number_of[n] for n in done}),
         constants=walk.constants,
-        numbers={walk.patterns[n].line: walk.number_of[n] for n in done},
     )
 
 

@@ -100,7 +100,6 @@ class Dialogue:
     """Lines of the assertions that it decides. Without any, it must only run to its end."""
     isolated: str = ""
     """Why it cannot run outside the candidate's process; empty when it can."""
-    helpers: str = ""
 
     def source(self) -> str:
         """The program of the trusted side; its `karat_run()` returns [marks, end, what could not cross]."""
@@ -133,7 +132,7 @@ def build(test_code: str, entry_point: str, conversion: Conversion, helpers: str
     isolated = _uncrossable(code)
     module = ast.Module(body=[Marker(skip).visit(statement) for statement in body], type_ignores=[])
     text = f"{code.imports()}\n{helpers}\n{ast.unparse(ast.fix_missing_locations(module))}"
-    return Dialogue(text=text, names=names, lines=lines, isolated=isolated, helpers=helpers)
+    return Dialogue(text=text, names=names, lines=lines, isolated=isolated)
 
 
 class Marker(ast.NodeTransformer):

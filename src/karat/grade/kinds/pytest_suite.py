@@ -36,7 +36,6 @@ class Baseline:
 
     outcomes: Mapping[str, str] = field(default_factory=dict)
     """passed, failed, skipped, xfailed ... by test id."""
-    reasons: Mapping[str, str] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     """What cannot be proxied."""
     kinds: Mapping[str, Any] | None = None
@@ -187,8 +186,7 @@ def find_baseline(task: Task, context: Context) -> Baseline:
     if not suite.collected and not suite.limits:
         return Baseline(problem="the suite collects no test")
     outcomes = {name: str(suite.records.get(name, {}).get("outcome", "missing")) for name in suite.collected}
-    reasons = {name: str(record["reason"]) for name, record in suite.records.items()}
-    return Baseline(outcomes=outcomes, reasons=reasons, limits=suite.limits, kinds=suite.seen)
+    return Baseline(outcomes=outcomes, limits=suite.limits, kinds=suite.seen)
 
 
 # ------------------------------------------------------------------------------------------------------------- running

@@ -100,7 +100,8 @@ def wanted_of(task: Task, context: Context) -> tuple[tuple[str, ...], str]:
     if submission.problem:
         return (), f"the reference cannot be used: {submission.problem}"
     key = (task.task_id, task.reference, *sorted(submission.pinned.items()))
-    if key not in _WANTED:
+    wanted = _WANTED.get(key)
+    if wanted is None:
         rng = random.Random(f"{_SECRET} reference {task.task_id}")
         shown = run_shared(task, submission, replace(context, baits=(), watch=False), pinned=submission.pinned, rng=rng)
         if problem := ours(shown) or shown.broken:
@@ -113,8 +114,8 @@ def wanted_of(task: Task, context: Context) -> tuple[tuple[str, ...], str]:
         left_out = {name for name, (outcome, _) in shown.outcomes.items() if outcome in ("skipped", "xfailed")}
         if len(_WANTED) > REMEMBERED:
             _WANTED.clear()
-        _WANTED[key] = tuple(name for name in shown.collected if name not in left_out)
-    return _WANTED[key], ""
+        wanted = _WANTED[key] = tuple(name for name in shown.collected if name not in left_out)
+    return wanted, ""
 
 
 def ours(first: SharedRun) -> str:
@@ -260,13 +261,13 @@ def expected_of_copy(
     submission = submission_of(task, task.reference)
     changed = with_copies(submission.pinned, altered)
     key = (task.task_id, task.reference, *sorted(changed.items()))
-    if key not in _COPIES:
+    shown = _COPIES.get(key)
+    if shown is None:
         if len(_COPIES) > REMEMBERED:
             _COPIES.clear()
         rng = random.Random(f"{_SECRET} reference {task.task_id}")
         quiet = replace(context, baits=(), watch=False)
-        _COPIES[key] = named_as(ids, run_shared(task, submission, quiet, pinned=changed, rng=rng))
-    shown = _COPIES[key]
+        shown = _COPIES[key] = named_as(ids, run_shared(task, submission, quiet, pinned=changed, rng=rng))
     failing = frozenset(name for name in flipped if shown.outcomes.get(name, ("", ""))[0] == "failed")
     return failing, frozenset(name for name in ids if name in shown.passed)
 

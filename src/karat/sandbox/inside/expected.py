@@ -86,7 +86,6 @@ class Expected:
     def __init__(self, known: Mapping[str, Any] | None) -> None:
         self.known = None if known is None else {label: frozenset(kinds) for label, kinds in known.items()}
         self.seen: dict[str, set[str]] = {}
-        self.refused: list[str] = []
 
     def label(self, value: Any, name: str) -> str:
         """The use of a special method."""
@@ -122,7 +121,6 @@ class Expected:
             return value.labelled(label) if kind == "function" else value
         if kind in ("function", "class", "instance") and allowed & {"function", "class", "instance"}:
             return FunctionStandin(value._karat_link, number_of(value) or 0, "function", None).labelled(label)
-        self.refused.append(f"{label}: {kind} instead of {' or '.join(sorted(allowed)) or 'a plain value'}")
         if isinstance(value, Standin):
             suspect(value)
         if isinstance(value, Standin) and "iter" in type(value)._karat_specials:
