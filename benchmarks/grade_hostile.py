@@ -136,7 +136,7 @@ def main() -> None:
             print(f"{number + 1} hostile runs, {time.monotonic() - began:.0f} s, {wrong} honest ones wrong", flush=True)
     took = time.monotonic() - began
     after = state(folder)
-    with open_sandbox(options.backend) as fresh:  # type: ignore[attr-defined]
+    with open_sandbox(options.backend) as fresh:
         rate(fresh, rng)
         pairs = [(rate(sandbox, rng), rate(fresh, rng)) for _ in range(9)]
     sandbox.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from karat.errors import InputError
-from karat.sandbox import container, open_sandbox
+from karat.sandbox import container, open_sandbox, process, transport
 from karat.sandbox.types import Call, Limits, Program, Reply
 
 ENGINE = """
@@ -116,3 +116,12 @@ def test_an_engine_that_fails_is_our_fault_and_no_verdict(engine: Path) -> None:
     result = sandbox.run(Program(source="x = 1"), limits=Limits())
     assert (result.ended, result.message) == ("fault", "the supervisor did not start: no room")
     assert result.replies == ()
+
+
+def test_an_engine_that_hangs_is_our_fault_and_is_left(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox = open_sandbox("container")
+    engine.write_text("#!/bin/sh\nexec /bin/sleep 600\n")
+    for module, name in ((container, "ANSWER_S"), (process, "START_S"), (process, "SWEEP_S"), (transport, "LEAVE_S")):
+        monkeypatch.setattr(module, name, 0.3)
+    result = sandbox.run(Program(source="x = 1"), limits=Limits())
+    assert (result.ended, result.message) == ("fault", "the supervisor did not start: it said nothing")

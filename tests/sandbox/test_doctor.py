@@ -33,6 +33,11 @@ class Stub:
 
     def close(self) -> None: ...
 
+    def __enter__(self) -> Stub:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
 
 def reports(**walls: tuple[str, ...] | None) -> list[doctor.BackendReport]:
     """One report of each back end; None: it does not work here."""
@@ -141,7 +146,7 @@ def test_this_machine_is_examined_by_trying() -> None:
     )
     used = next(name for name in AUTO if found[name].works)
     if not policy.missing_walls(found[used].walls, "standard"):
-        with open_sandbox() as sandbox:  # type: ignore[attr-defined]
+        with open_sandbox() as sandbox:
             assert sandbox.name == used
 
 

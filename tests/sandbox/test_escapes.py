@@ -126,7 +126,7 @@ class Attacked:
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def attacked(request: pytest.FixtureRequest, host: Host) -> Iterator[Attacked]:
-    with open_sandbox(request.param) as sandbox:  # type: ignore[attr-defined]
+    with open_sandbox(request.param) as sandbox:
         walls = {wall.name for wall in sandbox.walls() if wall.stands}
         call = Call("attempt", (host.target(), []))
         run = sandbox.run(Program(source=hostile.ATTEMPTS), [call], limits=ROOM)

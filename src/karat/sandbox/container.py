@@ -6,6 +6,7 @@ karat's part that runs beside the program is mounted read-only, so the image nee
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -111,7 +112,8 @@ class ContainerSandbox:
         name = f"karat-{secrets.token_hex(8)}"
 
         def end_by_force() -> None:
-            subprocess.run([self.engine, "kill", name], capture_output=True, timeout=ANSWER_S, check=False)
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # an engine that does not answer ends nothing
+                subprocess.run([self.engine, "kill", name], capture_output=True, timeout=ANSWER_S, check=False)
 
         mux = Mux(end_by_force)
         mux.start([self.engine, *run_command(program, limits, name=name, packages=self.packages)])

@@ -15,7 +15,7 @@ KILL, ERRNO, NOTIFY, ALLOW = 0x80000000, 0x00050000, 0x7FC00000, 0x7FFF0000
 LOAD, AND, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 AUDIT_ARCH = {"x86_64": 0xC000003E, "amd64": 0xC000003E, "aarch64": 0xC00000B7, "arm64": 0xC00000B7}
 X32_BIT = 0x40000000
-NR, ARCH, ARG0, ARG1, ARG2 = 0, 4, 16, 24, 32
+NR, ARCH, ARG0, ARG1 = 0, 4, 16, 24
 """Offsets in struct seccomp_data; the low half of each argument, on little-endian machines."""
 
 NEW_LISTENER, WAIT_KILLABLE = 8, 32
