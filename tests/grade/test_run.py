@@ -220,6 +220,26 @@ def test_another_question_does_not_resume(tmp_path: Path) -> None:
         grade([ADD], ROWS[:3], out=tmp_path / "r.jsonl", **{**OPTIONS, "seed": 5})
 
 
+def test_a_signed_run_is_not_lost_where_its_key_was_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"sixteen bytes or more")
+    out = stopped_run(tmp_path, key_file=str(tmp_path / "key"))
+    before = (tmp_path / "r.jsonl.part").read_bytes()
+    with pytest.raises(InputError, match=r"with another key.*--key-file"):
+        grade([ADD], ROWS[:3], out=out, **OPTIONS)
+    assert (tmp_path / "r.jsonl.part").read_bytes() == before
+    grade([ADD], ROWS[:3], out=out, key_file=str(tmp_path / "key"), **OPTIONS)
+    assert out.read_bytes().startswith(before)
+
+
+def test_a_run_that_did_not_begin_holds_nobody_to_its_options(tmp_path: Path) -> None:
+    """It was told that the folder is not there; the next call names another."""
+    out = tmp_path / "r.jsonl"
+    with pytest.raises(InputError, match="is not a folder"):
+        grade([ADD], ROWS[:1], out=out, packages=str(tmp_path / "nothing"), **OPTIONS)
+    grade([ADD], ROWS[:1], out=out, **OPTIONS)
+    assert verify(out, tasks=[ADD], candidates=ROWS[:1]).verdict == "ok"
+
+
 def test_a_run_killed_right_after_it_was_resumed_loses_nothing(tmp_path: Path) -> None:
     out = stopped_run(tmp_path)
     part, log = tmp_path / "r.jsonl.part", tmp_path / "r.jsonl.part.log"
@@ -249,7 +269,7 @@ def test_a_run_killed_between_its_two_last_moves_goes_on(tmp_path: Path) -> None
     assert verify(out, tasks=[ADD], candidates=ROWS[:3]).verdict == "ok"
 
 
-def stopped_run(folder: Path) -> Path:
+def stopped_run(folder: Path, **options: Any) -> Path:
     """The results file of a run of three candidates that was stopped after two."""
 
     def stop(stage: str, done: int, total: int, note: str) -> None:
@@ -257,7 +277,7 @@ def stopped_run(folder: Path) -> Path:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        grade([ADD], ROWS[:3], out=folder / "r.jsonl", progress=stop, **OPTIONS)
+        grade([ADD], ROWS[:3], out=folder / "r.jsonl", progress=stop, **OPTIONS, **options)
     return folder / "r.jsonl"
 
 

@@ -48,6 +48,10 @@ def grade(
         raise InputError("--doctor, --rollout and --verify exclude each other. Give one.")
     given = files or []
     with verb_at_work(shared) as progress:
+        from karat.report.files import prepare_folder, write_report
+
+        if config.report:
+            prepare_folder(Path(config.report))
         if doctor:
             result = _doctor(given)
         elif rollout:
@@ -58,9 +62,6 @@ def grade(
             result = _grade(given, out, config, progress)
         result = with_command_line(result, ctx.obj)
         if config.report:
-            from karat.report.files import prepare_folder, write_report
-
-            prepare_folder(Path(config.report))
             result = write_report(result, Path(config.report))
     if doctor and not (shared.json or shared.md):
         write_out(_walls(result))
