@@ -111,7 +111,8 @@ def _grade(given: list[str], out: Path | None, config: GradeConfig, progress: Ca
     from karat.grade import grade
 
     if len(given) != 2:
-        raise InputError(f"{len(given)} files were given; grading needs two: karat grade TASKS CANDIDATES --out FILE")
+        told = "1 was" if len(given) == 1 else f"{len(given)} were"
+        raise InputError(f"grading needs two files, and {told} given: karat grade TASKS CANDIDATES --out FILE")
     if out is None:
         raise InputError("--out FILE is missing: karat grade TASKS CANDIDATES --out FILE")
     return grade(given[0], given[1], out=out, config=config, progress=progress)

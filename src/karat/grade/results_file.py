@@ -45,7 +45,7 @@ def hash_row(row: dict[str, Any]) -> str:
 
 def log_path(out: Path) -> Path:
     """The log beside a results file."""
-    return out.with_name(out.name + ".log")
+    return Path(f"{out}.log")
 
 
 def sound_records(path: Path, key: bytes) -> list[dict[str, Any]]:
@@ -68,10 +68,10 @@ class ResultsWriter:
 
     def __init__(self, out: Path, request: dict[str, Any], key: bytes, *, overwrite: bool = False) -> None:
         """Raises: InputError: the results are there already, or an unfinished run asked something else."""
-        self.out, self.request, self.key = out, request, key
-        self.part = out.with_name(out.name + ".part")
         if out.is_dir():
             raise InputError(f"{out} is a folder. --out names a file, as {out / 'graded.jsonl'}.")
+        self.out, self.request, self.key = out, request, key
+        self.part = out.with_name(out.name + ".part")
         if out.exists() and not overwrite:
             raise InputError(f"{out} is there already. Name another --out, or give --overwrite.")
         out.parent.mkdir(parents=True, exist_ok=True)
