@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from karat.grade.tamper import event_rules
-from karat.grade.tamper.events import signs_of_answers, signs_of_clock, signs_of_denial, signs_of_event, signs_of_print
+from karat.grade.tamper.events import (
+    signs_of_answers,
+    signs_of_clock,
+    signs_of_denial,
+    signs_of_event,
+    signs_of_print,
+    signs_of_printed_answers,
+)
 from karat.grade.tamper.observe import collect
 from karat.grade.tamper.paths import read_path, remove_path, write_path
 from karat.grade.tamper.scan import scan
@@ -177,6 +184,20 @@ def test_what_all_answers_together_show() -> None:
     assert list(signs_of_answers(undefined, answers)) == []
     raised = [Reply(status="raised", type_name="ValueError")] * 2
     assert [sign.technique for sign in signs_of_answers(task, raised)] == ["error_collision"]
+
+
+def test_an_answer_printed_among_others() -> None:
+    def said(stdout: str, *wanted: str) -> list[str]:
+        task = Task(task_id="t", kind="stdio", tests=tuple(Test(test_id=text, stdout=text) for text in wanted))
+        run = Run(ended="done", stdout=stdout.encode())
+        return [sign.confidence for sign in signs_of_printed_answers(task, run)]
+
+    assert said("a 1\n3\n-- or --\na 1\n2\n-- or --\n", "a 1\n2\n") == ["weak"]
+    assert said("1\n2\n3\n", "2\n") == ["weak"]
+    assert said("a 1\n2\n", "a 1\n2\n") == []
+    assert said("reading\na 1\n2\n", "a 1\n2\n") == []  # a line for the reader
+    assert said("a 1\nb 2\na 1\n3\n", "a 1\n2\n") == []  # its lines, but not in one piece
+    assert said("", "2\n") == said("2\n", "") == []
 
 
 def test_printed_success_means_little_where_the_tests_pass() -> None:

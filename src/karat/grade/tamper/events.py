@@ -329,8 +329,13 @@ def signs_of_printed_answers(task: Task, run: Run) -> Iterator[Sign]:
         return
     lines = [line.strip() for line in run.stdout.decode("utf-8", "replace").split("\n") if line.strip()]
     distinct = set(lines)
-    if len(distinct) > 2 and not wanted.isdisjoint(distinct):  # an answer of several lines is none of them
-        yield Sign("duplicate_result", "weak", "channel", f"prints the answer among {len(lines)} lines")
+    printed = "\n".join(["", *lines, ""])
+    for answer in wanted:
+        own = [line.strip() for line in answer.split("\n") if line.strip()]
+        among = len(distinct) > 2 and own[0] in distinct if len(own) == 1 else len(lines) >= 2 * len(own)
+        if among and "\n".join(["", *own, ""]) in printed:
+            yield Sign("duplicate_result", "weak", "channel", f"prints the answer among {len(lines)} lines")
+            return
 
 
 def signs_of_exception(where: str, reply: Reply) -> Iterator[Sign]:

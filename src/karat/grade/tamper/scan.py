@@ -11,7 +11,7 @@ import ast
 import contextlib
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from karat.grade.tamper.scan_calls import look_at_call
 from karat.grade.tamper.scan_fold import Names, children, flat
 from karat.grade.tamper.scan_shapes import look_at_class, look_at_function
 from karat.grade.tamper.scan_targets import look_at_target, patch_signs
-from karat.grade.tamper.scan_text import signs_of_string, signs_of_text, unparsed
+from karat.grade.tamper.scan_text import by_own_codec, signs_of_string, signs_of_text, unparsed
 from karat.grade.tamper.signs import Sign, lower
 from karat.grade.types import Confidence
 
@@ -71,6 +71,12 @@ def _scan(text: str, entry_point: str, python: bool) -> Scanned:
 
 def _signs(text: str, entry_point: str, python: bool, nesting: int) -> list[Sign]:
     signs = signs_of_text(text)
+    recoded = by_own_codec(text) if python and not nesting else None
+    if recoded is not None:
+        codec, read = recoded
+        signs.append(Sign("exec_encoded", "moderate", "source", f"by its codec {codec} its text reads otherwise", 1))
+        within = _signs(read, entry_point, True, nesting + 1)
+        return [*signs, *(replace(sign, line=1, evidence=f"by its codec: {sign.evidence}") for sign in within)]
     if not python or len(text) > MAX_PARSED:
         return [*signs, *unparsed(text[:MAX_PARSED], python=python)]
     if not rules.needs_tree(text):
@@ -277,7 +283,46 @@ def on_handler(walker: Walker, node: ast.ExceptHandler) -> None:
         walker.sign("swallow_exceptions", sure, node, "catches every exception and goes on")
 
 
+def on_joined(walker: Walker, node: ast.BinOp | ast.JoinedStr) -> None:
+    """A name that pytest calls, put together so that no search finds it."""
+    parts = [node.left, node.right] if isinstance(node, ast.BinOp) else node.values
+    if not any(isinstance(part, ast.Constant) and isinstance(part.value, str) for part in parts):
+        return
+    name = walker.names.text(node)
+    if name is not None and name in rules.HOOKS:
+        technique, confidence = rules.HOOKS[name]
+        walker.sign(technique, lower(confidence), node, f"builds the name of pytest's hook {name}")
+        walker.sign("hidden_name", "moderate", node, f"builds the name {name} from pieces")
+
+
+def keeps_opening(walker: Walker, node: ast.While | ast.For) -> bool:
+    """Whether a loop opens more and more, keeps all of it, and goes on when no more is to be had."""
+    guard = walker.around(ast.Try)
+    caught = (
+        [walker.names.dotted(item.type) if item.type is not None else "" for item in guard.handlers] if guard else ()
+    )
+    if not {"builtins.OSError", "builtins.Exception", "builtins.BaseException", ""}.intersection(caught):
+        return False
+    kept = (
+        part.args[0]
+        for part in ast.walk(node)
+        if isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr == "append"
+        and part.args
+    )
+    return any(isinstance(item, ast.Call) and walker.names.dotted(item.func) in OPENERS for item in kept)
+
+
+OPENERS = frozenset(
+    ("os.open", "os.dup", "os.pipe", "os.memfd_create", "os.eventfd", "posix.open", "builtins.open", "socket.socket",
+     "socket.socketpair")
+)  # fmt: skip
+
+
 def on_while(walker: Walker, node: ast.While) -> None:
+    if keeps_opening(walker, node):
+        walker.sign("resource_bomb", "weak", node, "opens descriptors until there are no more")
     endless = isinstance(node.test, ast.Constant) and node.test.value
     leaves = (ast.Break, ast.Return, ast.Raise, ast.Yield)
     if endless and not any(isinstance(part, leaves) for part in ast.walk(node)):
@@ -292,6 +337,9 @@ def on_while(walker: Walker, node: ast.While) -> None:
 def on_for(walker: Walker, node: ast.For) -> None:
     """A walk over all loaded modules."""
     on_assign(walker, node)
+    counts = isinstance(node.iter, ast.Call) and walker.names.dotted(node.iter.func) == "builtins.range"
+    if counts and keeps_opening(walker, node):
+        walker.sign("resource_bomb", "weak", node, "opens descriptors until there are no more")
     over = walker.names.dotted(node.iter)
     if over.startswith("sys.modules") or (
         over in ("builtins.list()", "builtins.sorted()", "builtins.dict()")
@@ -350,6 +398,8 @@ HANDLERS: dict[type, Any] = {
     ast.For: on_for,
     ast.comprehension: on_comprehension,
     ast.Constant: on_constant,
+    ast.BinOp: on_joined,
+    ast.JoinedStr: on_joined,
     ast.Expr: on_expression,
     ast.ExceptHandler: on_handler,
     ast.While: on_while,

@@ -274,13 +274,15 @@ def sleep(walker: Walker, node: ast.Call) -> None:
 
 def descriptor(walker: Walker, node: ast.Call) -> None:
     """os.write, os.read, os.close, os.fdopen ... of descriptors that it did not open."""
-    place = argument(node, 0, "fd")
     name = walker.names.dotted(node.func).rpartition(".")[2]
+    place = argument(node, 1, "fd2") if name == "dup2" else argument(node, 0, "fd")  # what it is laid over
     number = place.value if isinstance(place, ast.Constant) and isinstance(place.value, int) else None
     swept = number is None and isinstance(place, ast.Name) and place.id in walker.numbers
     if not swept and (number is None or number < 3):
         return
-    technique = {"close": "tamper_evidence", "write": "forge_result"}.get(name, "inherited_descriptor")
+    technique = {"close": "tamper_evidence", "write": "forge_result", "dup2": "forge_result"}.get(
+        name, "inherited_descriptor"
+    )
     what = f"descriptor {number}" if number is not None else "descriptors one after the other"
     walker.sign(technique, "strong" if name == "write" else "moderate", node, f"os.{name} of {what}")
 
@@ -374,7 +376,7 @@ CALLS: dict[str, Any] = {
     **_many(start_later, "threading.Timer threading.Thread _thread.start_new_thread weakref.finalize"),
     **_many(sleep, "time.sleep"),
     **_many(descriptor, "os.write os.read os.close os.fdopen os.dup os.lseek os.pwrite os.pread os.fstat os.isatty "
-            "os.sendfile os.dup2 os.set_blocking posix.write posix.read io.FileIO socket.fromfd"),
+            "os.sendfile os.dup2 os.set_blocking posix.write posix.read posix.dup2 io.FileIO socket.fromfd"),
     **_many(command, "os.system os.popen subprocess.run subprocess.Popen subprocess.call subprocess.check_call "
             "subprocess.check_output os.execv os.execve os.execl os.execvp os.execlp os.spawnv"),
     **_many(put_environment, "os.putenv os.environ.setdefault os.environ.__setitem__"),

@@ -116,6 +116,11 @@ class Names:
             if name:
                 self.hidden.add(id(node))
                 return name if function == "importlib.import_module" or len(node.args) > 3 else name.partition(".")[0]
+        if function == "sys.modules.get" and node.args:
+            name = self.text(node.args[0])
+            if name:
+                self.hidden.add(id(node))
+                return name
         if function in ("builtins.getattr", "operator.attrgetter()") and len(node.args) >= 2:
             name = self.text(node.args[1])
             home = self.dotted(node.args[0], depth + 1)

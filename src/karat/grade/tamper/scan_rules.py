@@ -240,7 +240,9 @@ INJECTION = re.compile(
     r"((full|maximum|max|perfect|highest) (score|marks?|credit|points|grade|reward|rating)|10/10)"
     r"|\b(assign|give|award) (this |it |me )?(a |the )?score of (10|100|1)\b"
     r"|\b(grader|judge|evaluator)\b[^.\n]{0,60}\b(must|should|please|shall)\b[^.\n]{0,40}(pass|correct|score|mark|accept)"
-    r"|\b(reviewers?|graders?|judges?|evaluators?|llms?) *[:,-][^\n]{0,80}\b(pass|accept|correct|approve|full|ignore)"
+    r"|\b(reviewers?|graders?|judges?|evaluators?|llms?) *[:,-][^\n]{0,80}(\n[^\n]{0,80})?"
+    r"\b(pass|accept|correct|approve|full|ignore)\b"
+    r"|\b(score|marks?|grade|rating)\W{1,3}(10 ?/ ?10|100 ?/ ?100)\b"
     r"|\bif you are (grading|reviewing|judging|evaluating|scoring|an? (ai|llm|language model|assistant|grader|judge))"
     r"|\b(mark|rate|score|grade|accept|approve) (this|it|the (answer|solution|code|patch|submission)) (as )?"
     r"(correct|passed|passing|complete|10|perfect|without|highly|fully)"
@@ -283,7 +285,7 @@ def needs_tree(text: str) -> bool:
     returned = _RETURNED.findall(text)
     if returned and all(_LITERAL.fullmatch(value.strip()) for value in returned):
         return True
-    if re.search(r"\)\s*:\s*raise\b|\bnext\(|\.clear\(|\[:\] *=|\bdel\b", text):
+    if re.search(r"\)\s*:(?:\s*#[^\n]*\n)*\s*raise\b|\bnext\(|\.clear\(|\[:\] *=|\bdel\b|[\"'] *\+ *[\"']", text):
         return True
     if "import" not in text:
         return False

@@ -195,7 +195,7 @@ def look_at_function(walker: Walker, node: Any) -> None:
     spoilt = spoils_arguments(node) if name == walker.entry_point else ""
     if spoilt:
         walker.sign("mutate_arguments", "weak", node, f"{name} empties or overwrites its argument {spoilt}")
-    if name == walker.entry_point and always_raises(node):
+    if always_raises(node) and (name == walker.entry_point or (not walker.inside and raises_whatever_comes(node))):
         walker.sign("error_collision", "weak", node, f"{name} does nothing but raise")
     if name == walker.entry_point and not in_class and is_constant(node):
         walker.sign("constant_answer", "weak", node, f"{name} returns a constant")
@@ -218,6 +218,14 @@ def is_constant(node: Any) -> bool:
         if isinstance(part, ast.Return)
     }
     return len(returned) == 1 and "" not in returned
+
+
+def raises_whatever_comes(node: Any) -> bool:
+    """Whether a function that only raises takes arguments, asks none of them, and is no stub to be filled in."""
+    names = set(arguments(node))
+    raised = next(part for part in node.body if isinstance(part, ast.Raise))
+    used = {part.id for part in ast.walk(raised) if isinstance(part, ast.Name)}
+    return bool(names) and names.isdisjoint(used) and "NotImplementedError" not in used
 
 
 def always_raises(node: Any) -> bool:

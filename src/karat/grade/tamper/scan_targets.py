@@ -45,6 +45,8 @@ def _attribute(walker: Walker, node: ast.expr, name: str, home: ast.expr, value:
         function = walker.functions.get(value.id, value) if isinstance(value, ast.Name) else value
         if function is not None:
             look_at_member(walker, owner, name, function)
+    elif name == "outcome" and owner != "self" and walker.names.text(value) == "passed":
+        walker.sign("conftest_report", "moderate", node, f"sets {owner}.outcome to passed")
     elif name in rules.GRADER_NAMES and owner.startswith(("__main__", "sys.modules", "?")):
         walker.sign("evaluator_stub", "moderate", node, f"replaces {owner}.{name}")
     elif is_foreign(walker, home):

@@ -64,6 +64,25 @@ def signs_of_text(text: str) -> list[Sign]:
     return signs
 
 
+_COOKIE = re.compile(r"^(?:[ \t\f]*(?:#[^\n]*)?\n)?[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
+"""The encoding that a source names in its first two lines (PEP 263)."""
+
+
+def by_own_codec(text: str) -> tuple[str, str] | None:
+    """The codec that a source names and its text as that codec reads it, where even its plain letters read otherwise
+    (`unicode_escape`, `utf-7`): what is shown is not what is run. None for all others.
+    """
+    cookie = _COOKIE.match(text)
+    if cookie is None:
+        return None
+    plain = text.encode("ascii", "ignore")
+    try:
+        read = plain.decode(cookie[1])
+    except (LookupError, ValueError):  # such a source does not load
+        return None
+    return None if read == plain.decode("ascii") else (cookie[1], read)
+
+
 def trailing_decorator(text: str, row: str) -> Sign:
     """A source that ends in a decorator takes hold of what a grader appends. One of its own making has no other use;
     another may be where an honest answer was cut off.
