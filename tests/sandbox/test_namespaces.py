@@ -279,6 +279,17 @@ def f():
     assert [name for name, _ in denials] == ["clone"]
 
 
+def test_denials_are_bounded(sandbox: NamespaceSandbox) -> None:
+    source = """
+import os
+def f():
+    for pid in range(2, 300):
+        try: os.kill(pid, 0)
+        except OSError: pass
+"""
+    assert len(run(sandbox, source).denials) == worker.MAX_DENIALS
+
+
 def test_a_command_may_start_processes_that_end_with_it(sandbox: NamespaceSandbox) -> None:
     script = "sleep 60 & echo started; exit 3"
     program = Program(kind="command", argv=("/bin/sh", "-c", script))
@@ -412,6 +423,9 @@ def test_traces_that_are_no_files_are_removed_too(sandbox: NamespaceSandbox) -> 
     find = "import os\ndef f(): return oct(os.stat('.').st_mode)[-3:], os.listxattr('/tmp'), os.listxattr('.')"
     run(sandbox, leave)
     assert value(sandbox, find) == ("700", [], [])
+    for act in ("os.chmod('.', 0o750)", "os.setxattr('.', 'user.note', b'answer')"):
+        run(sandbox, f"import os\ndef f(): {act}", baits=BAITS)  # bait alone is removed by name
+        assert value(sandbox, find) == ("700", [], [])
 
 
 # -------------------------------------------------------------------------------------------------------------- source

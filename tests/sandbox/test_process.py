@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from karat.errors import InputError
-from karat.sandbox.evidence import MAX_FRAMES, Evidence
+from karat.sandbox.evidence import DETAIL_LENGTH, MAX_FRAMES, MAX_SEALS, Evidence
 from karat.sandbox.inside import confine, folder, kernel, seccomp, supervisor, wire
 from karat.sandbox.places import SYS_ADMIN, may_take_other_users
 from karat.sandbox.plain import PlainSandbox
@@ -84,6 +84,17 @@ def test_events_seals_and_the_farewell_are_read_once() -> None:
     assert evidence.anomalies == ["second farewell"]
 
 
+def test_evidence_is_counted_and_cut() -> None:
+    evidence = Evidence()
+    evidence.take(wire.dump({"event": ["compile", "x" * 10_000, 1]}))
+    for _ in range(3):
+        evidence.take(wire.dump({"seal": [["name", "detail"]] * 400}))
+    assert (len(evidence.events[0].detail), len(evidence.seals)) == (DETAIL_LENGTH, MAX_SEALS)
+    assert evidence.anomalies == []
+    evidence.take(b'{"bye":0.5,"events":2}')
+    assert evidence.anomalies == ["evidence count differs"]
+
+
 def test_a_flood_is_counted_and_not_kept() -> None:
     evidence = Evidence()
     for _ in range(MAX_FRAMES + 500):
@@ -122,6 +133,17 @@ def test_changes_are_told_and_links_not_followed(tmp_path: Path) -> None:
         "pipe": ("link", 0, ""),
         "new/x\\x1b[31m": ("added", 1, "eQ=="),
     }
+
+
+def test_a_link_that_was_a_file_a_moment_ago_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(tmp_path / "pipe")
+    end = os.open(tmp_path, folder.DIRECTORY)
+    try:
+        assert [folder.read(end, name, 100) for name in ("secret", "link", "pipe")] == [b"secret", b"", b""]
+    finally:
+        os.close(end)
 
 
 def test_a_folder_is_removed_however_deep_and_closed(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
 
 import pytest
 
 from karat.sandbox import worker
-from karat.sandbox.inside import kernel, seccomp, syscalls
+from karat.sandbox.inside import confine, kernel, seccomp, syscalls
 
 MACHINES = ("x86_64", "aarch64")
 ALLOW, NOTIFY, KILL = seccomp.ALLOW, seccomp.NOTIFY, seccomp.KILL
@@ -27,7 +28,7 @@ def numbers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def decide(code: bytes, number: int, *args: int, arch: int | None = None) -> int:
-    """What a filter answers: the five instructions of classic BPF that it is made of."""
+    """What a filter answers: the six instructions of classic BPF that it is made of."""
     data = struct.pack("<iIQ", number, seccomp.AUDIT_ARCH[kernel.MACHINE] if arch is None else arch, 0)
     data += struct.pack("<6Q", *[arg & (1 << 64) - 1 for arg in args], *[0] * (6 - len(args)))
     steps = list(struct.iter_unpack("<HBBI", code))
@@ -37,6 +38,8 @@ def decide(code: bytes, number: int, *args: int, arch: int | None = None) -> int
         at += 1
         if operation == seccomp.LOAD:
             (word,) = struct.unpack_from("<I", data, value)
+        elif operation == seccomp.AND:
+            word &= value
         elif operation == seccomp.RETURN:
             return int(value)
         else:
@@ -84,7 +87,8 @@ def test_arguments_decide(numbers: dict[str, int]) -> None:
     assert decide(code, numbers["socketpair"], 1) == ALLOW
     assert decide(code, numbers["socketpair"], 16) == NOTIFY
     assert decide(code, numbers["ioctl"], 0, 0x5401) == ALLOW  # isatty
-    assert decide(code, numbers["ioctl"], 0, 0x5412) == NOTIFY  # TIOCSTI
+    for request in (0x5412, 0x541C, 0x540E, 0x5423):  # TIOCSTI, TIOCLINUX, TIOCSCTTY, TIOCSETD
+        assert decide(code, numbers["ioctl"], 0, request) == NOTIFY
     assert decide(code, numbers["ioctl"], 0, (1 << 32) | 0x5412) == NOTIFY  # the kernel reads 32 bits of it
     assert decide(code, numbers["personality"], 0xFFFFFFFF) == ALLOW
     assert decide(code, numbers["personality"], 0x40000) == NOTIFY
@@ -111,6 +115,23 @@ def test_the_candidates_own_filter_takes_what_the_server_needs(numbers: dict[str
     assert decide(worker_s, numbers["pidfd_send_signal"], 5, 9) == ALLOW
     assert decide(own, numbers["pidfd_send_signal"], 5, 9) == EPERM
     assert decide(own, numbers["read"]) == ALLOW
+    for name in ("seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"):
+        assert decide(own, numbers[name]) == EPERM
+
+
+def test_beside_others_of_its_user_a_program_acts_on_itself_alone(numbers: dict[str, int]) -> None:
+    code, own, other = confine.confining_filter(marks=False), os.getpid(), os.getppid()
+    assert answers(code, numbers, "socket", "connect", "bind") == {EPERM}
+    assert decide(code, numbers["socketpair"], 1, 1) == ALLOW  # a stream takes no address
+    assert decide(code, numbers["socketpair"], 1, 2 | 0o2000000) == EPERM  # datagrams, closed on exec
+    for name in confine.BY_FIRST:
+        assert [decide(code, numbers[name], pid) for pid in (0, own, other)] == [ALLOW, ALLOW, EPERM]
+    for name in confine.BY_SECOND:
+        assert [decide(code, numbers[name], 0, pid) for pid in (0, own, other)] == [ALLOW, ALLOW, EPERM]
+    assert answers(code, numbers, "read", "chmod", "fchmodat", "setxattr") == {ALLOW}
+    marks = confine.confining_filter(marks=True)
+    assert answers(marks, numbers, *confine.MARKS) == {seccomp.ERRNO}  # success, and nothing done
+    assert answers(marks, numbers, "socket", "connect", "bind") == {EPERM}
 
 
 def test_an_architecture_without_a_table_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

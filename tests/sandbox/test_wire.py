@@ -117,6 +117,7 @@ def test_well_formed_nonsense_raises_nothing_but_wire_error(data: Any) -> None:
     [
         (b"[" * 1_000_000 + b"]" * 1_000_000, "recursion"),
         (b'{"t":' * 300 + b"[]" + b"}" * 300, "deeper|without its list|recursion"),
+        (b"[" * 250 + b"]" * 250, "nested deeper than 200"),
         (b"9" * 1_000_000, "digits|large int"),
         (b"1" * 30, "hexadecimal"),
         (b"1e999", "no number"),
@@ -133,6 +134,7 @@ def test_well_formed_nonsense_raises_nothing_but_wire_error(data: Any) -> None:
         (b'{"T":["os","system"]}', "KeyError"),
         (b'{"r":[0,1,0]}', "ValueError"),
         (b'{"F":[1,0]}', "ZeroDivisionError"),
+        (b'{"F":[{"i":"0x' + b"f" * 6000 + b'"},1]}', "Fraction with too many digits"),
         (b'{"b":"%%%"}', "Error"),
         (b'{"h":[true,"x"]}', "handle"),
         (b'{"__reduce__":["os.system","id"]}', "no tagged value"),
@@ -238,6 +240,8 @@ def test_what_has_no_plain_data_is_named() -> None:
 def test_more_items_than_are_accepted() -> None:
     with pytest.raises(wire.NotPlainError, match="1,000,000 items"):
         wire.Encoder().encode([[0] * 1000] * 1001)
+    with pytest.raises(wire.NotPlainError, match="1,000,000 items"):
+        wire.Encoder().encode(dict.fromkeys(range(1_000_001)))
 
 
 def test_arrays_are_lists_with_a_note() -> None:
@@ -245,6 +249,16 @@ def test_arrays_are_lists_with_a_note() -> None:
     assert encoded(numpy.array([[1, 2], [3, 4]])) == ([[1, 2], [3, 4]], ["array: numpy.ndarray"])
     assert encoded(numpy.float64(0.5))[0] == 0.5
     assert encoded(numpy.bool_(True))[0] is True
+    assert len(wire.Encoder().encode(numpy.zeros(600_000))) == 600_000  # each item counts once
+    with pytest.raises(wire.NotPlainError, match="1,000,000 items"):
+        wire.Encoder().encode(numpy.zeros((1000, 1001)))
+
+
+@pytest.mark.parametrize(
+    "data", [{"status": "value", "value": {"h": [0, "Box"]}}, {"status": "handle", "value": 3}, {"status": "missing"}]
+)
+def test_a_reply_that_contradicts_itself_is_missing(data: Any) -> None:
+    assert channel.decode_reply(data, 0.0).status == "missing"
 
 
 def test_the_fast_codec_writes_what_json_reads() -> None:

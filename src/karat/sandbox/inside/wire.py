@@ -191,7 +191,8 @@ class Encoder:
         """NumPy arrays and scalars as lists and numbers; object arrays item by item."""
         self.note(f"array: numpy.{name_of(kind)}")
         if hasattr(value, "size"):
-            self.count(int(value.size))
+            self.count(int(value.size))  # before they are made a list, which counts them again
+            self.items -= int(value.size)
         return self.encode(value.tolist(), depth + 1)
 
     def encode_subclass(self, value: Any, kind: type, depth: int) -> Any:
