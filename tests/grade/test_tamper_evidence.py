@@ -186,6 +186,14 @@ def test_what_all_answers_together_show() -> None:
     assert [sign.technique for sign in signs_of_answers(task, raised)] == ["error_collision"]
 
 
+def test_a_program_may_exit_where_a_function_has_no_reason_to() -> None:
+    run = Run(ended="done", replies=(Reply(status="raised", type_name="SystemExit", message="0"),))
+    for kind, confidence in (("stdio", "weak"), ("function", "moderate")):
+        task = Task(task_id="t", kind=kind)  # type: ignore[arg-type]
+        (attempt,) = collect(task, "x = 1\n", Evaluation(tests=(), runs=(run,)), ())
+        assert (attempt.technique, attempt.confidence) == ("sys_exit", confidence)
+
+
 def test_an_answer_printed_among_others() -> None:
     def said(stdout: str, *wanted: str) -> list[str]:
         task = Task(task_id="t", kind="stdio", tests=tuple(Test(test_id=text, stdout=text) for text in wanted))

@@ -45,7 +45,7 @@ def signs_of_run(task: Task, run: Run, source: Scanned, baits: Sequence[Bait]) -
     for remark in run.anomalies:
         yield from signs_of_anomaly(remark, run)
     for number, reply in enumerate(run.replies, 1):
-        yield from signs_of_reply(number, reply, source)
+        yield from signs_of_reply(number, reply, source, program=task.kind == "stdio")
     yield from signs_of_end(task, run, source)
     yield from signs_of_files(task, run, baits)
     yield from signs_of_clock(run)
@@ -268,10 +268,10 @@ def signs_of_anomaly(remark: str, run: Run) -> Iterator[Sign]:
         yield Sign(technique, confidence, layer, detail)
 
 
-def signs_of_reply(number: int, reply: Reply, source: Scanned) -> Iterator[Sign]:
+def signs_of_reply(number: int, reply: Reply, source: Scanned, *, program: bool) -> Iterator[Sign]:
     where = f"answer {number}"
     if reply.status == "raised":
-        yield from signs_of_exception(where, reply)
+        yield from signs_of_exception(where, reply, program=program)
     for note in reply.notes:
         if note.startswith("equal to everything"):
             yield Sign("always_equal", "strong", "channel", f"{where} is an object that equals anything: {note}")
@@ -338,10 +338,12 @@ def signs_of_printed_answers(task: Task, run: Run) -> Iterator[Sign]:
             return
 
 
-def signs_of_exception(where: str, reply: Reply) -> Iterator[Sign]:
+def signs_of_exception(where: str, reply: Reply, *, program: bool) -> Iterator[Sign]:
+    """`program`: a whole program, which may end by sys.exit where a function has no reason to."""
     name = reply.type_name.rpartition(".")[2]
     if name == "SystemExit":
-        yield Sign("sys_exit", "moderate", "channel", f"{where}: SystemExit({reply.message})", reply.line)
+        sure: Confidence = "weak" if program else "moderate"
+        yield Sign("sys_exit", sure, "channel", f"{where}: SystemExit({reply.message})", reply.line)
     elif name in ("SkipTest", "Skipped", "XFailed"):
         yield Sign("skip_test", "strong", "channel", f"{where}: raised {name} in tested code", reply.line)
     elif name == "Exit" and any("_pytest" in note for note in reply.notes):
