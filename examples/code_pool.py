@@ -7,8 +7,9 @@ wrote. Each sample is graded twice: by those assertions (the proxy: the share th
 model wrote it, what test-generating pipelines select by) and by HumanEval's own tests (the gold: 1 or 0).
 
 What is written is a pool in long form, OUT/pool.jsonl, that `karat stress` reads like any other (--proxy
-generated_tests --gold true_tests); the curve over n is printed here. A score that could not be made is null, not 0;
-where the model wrote no assertion at all (10 tasks), all samples of a task are alike to the proxy: 0.
+generated_tests --gold true_tests). Printed are how many of the assertions are decided outside the candidate's process,
+and the curve over n. A score that could not be made is null, not 0; where the model wrote no assertion at all (10
+tasks), all samples of a task are alike to the proxy: 0.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,11 @@ import karat
 from karat.data.account import AccountBuilder
 from karat.data.files import open_source
 from karat.grade.config import GradeConfig
+from karat.grade.coverage import coverage
 from karat.grade.grader import Grader
 from karat.grade.readers import read_candidates, read_tasks
 from karat.grade.types import Candidate, Graded, Task
+from karat.sandbox import open_sandbox
 from karat.sandbox.types import Limits
 
 SECONDS = 3.0
@@ -109,6 +113,9 @@ def main() -> None:
     pool = [c for c in read_candidates(samples, tasks)[0] if c.task_id in wanted]
     gold = graded(tasks, pool, "HumanEval's tests")
     generated = {task.task_id: task for task in generated_tasks(tasks, rows)}
+    with closing(open_sandbox()) as trusted:
+        (asked,) = coverage([task for task in generated.values() if task.test_code], trusted)
+    print(f"generated tests of {asked.tasks} tasks: {asked.counts()}")
     proxy = graded(list(generated.values()), pool, "generated tests")
     options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "pool.jsonl").open("w", encoding="utf-8") as file:
