@@ -57,13 +57,15 @@ SAMPLE: dict[str, Any] = {
     "watch": True,
 }
 SAMPLE_CALL: dict[str, Any] = {
-    "target": "add",
-    "args": [1, 2],
-    "kwargs": {},
-    "handle": None,
-    "keep": False,
-    "materialise": 0,
-    "returns_arguments": False,
+    "call": {
+        "target": "add",
+        "args": [1, 2],
+        "kwargs": {},
+        "handle": None,
+        "keep": False,
+        "materialise": 0,
+        "returns_arguments": False,
+    }
 }
 """What the server practises on."""
 
@@ -315,16 +317,26 @@ class Server:
         """Do here what every candidate does, so that what is made on first use is made before the fork."""
         if "random" in sys.modules:
             sys.modules["random"].seed(0)
+        messages = (SAMPLE, SAMPLE_CALL, SAMPLE_CALL, {"end": True})
+        asked = b"".join(wire.LENGTH.pack(len(part)) + part for part in map(wire.dump, messages))
+        reader, writer = os.pipe()
+        os.dup2(reader, child.REQUESTS)  # at the other places of a candidate is /dev/null, where all answers go
         for _ in range(PRACTICE):
-            job = wire.load(wire.dump(SAMPLE))
-            case.prepare(job["baits"], self.watch)
-            namespace = child.load(job, None, {})
+            os.write(writer, asked)
+            job = wire.load(wire.read_frame(child.REQUESTS))
+            case.prepare(job.pop("baits"), self.watch, child.source_of(job))
+            objects: dict[int, Any] = {}
+            namespace = child.load(job, None, objects)
             assert namespace is not None
-            reply = child.answer_call(wire.load(wire.dump(SAMPLE_CALL)), namespace, {})
-            wire.dump({"reply": reply})
-            self.watch.changes(True)
+            wire.write_frame(child.REPLIES, wire.dump({"ready": True}))
+            child.answer_calls(namespace, objects)
+            assert not self.watch.changes(True)  # it would not be told again of a candidate
+            self.watch.farewell(0.001)
             sys.modules.pop("solution")
         case.prepare([], None)
+        os.dup2(0, child.REQUESTS)
+        os.close(reader)
+        os.close(writer)
 
     def spawn(self, order: bytes, ancillary: Any, poll: Any) -> None:
         fds = struct.unpack(f"{len(ancillary[0][2]) // 4}i", ancillary[0][2])
