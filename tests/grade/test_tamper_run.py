@@ -142,6 +142,15 @@ def test_baits_depend_on_the_generator_only() -> None:
     assert first != make_baits(TASK, np.random.default_rng(6))
 
 
+def test_each_bait_holds_its_own_token() -> None:
+    for shape in (3, [4], [[4]], (4,), "word", "12", ["word"], 1.5, [0.5], None, True, {}, "\u00e4"):
+        task = Task(task_id="b", kind="function", tests=(Test(test_id="1", output=shape),))
+        baits, rng = make_baits(task, np.random.default_rng(4)), np.random.default_rng(4)
+        for bait in baits:
+            if bait.place in ("frame", "object", "module"):
+                assert (case.value_of(bait.content), bait.token) == token_like(shape, rng)
+
+
 def test_a_folder_of_the_tasks_own_gets_no_file_in_the_way() -> None:
     suite = Task(task_id="s", kind="pytest", files={"expected.json": b"{}"})
     assert [bait.name for bait in make_baits(suite, np.random.default_rng(0)) if bait.place == "file"] == [
