@@ -41,19 +41,23 @@ MBPP = ("codet", "CodeT__data__dataset__mbpp_sanitized_for_code_generation.jsonl
 POOL = ("codet", "derived__codegen16b_humaneval_gold_and_proxy.jsonl.zst")
 CANONICAL_SECONDS = 60.0
 NUMPY = (
-    "right, but runs on into `import numpy` or `import pandas`: visible plainly, not in the sandbox (--packages names "
-    "what candidates may import); CodeT's derived gold calls it wrong for the same reason"
+    "right, but runs on into an import of numpy, pandas or torch: visible plainly where it is installed, not in the "
+    "sandbox (--packages names what candidates may import); CodeT's derived gold calls it wrong for the same reason"
 )
-LOAD = "depends on the machine's load; the verdict does not"
+LOAD = "depends on the machine's load"
 READ = {
-    "HumanEval/50 32": NUMPY,
-    "HumanEval/61 5": NUMPY,
-    "HumanEval/111 64": NUMPY,
-    "HumanEval/10 21": "wrong; runs on into imports of a test suite: a false flag, set off by asyncio, which "
-    "unittest.mock imports",
+    **dict.fromkeys(
+        ("HumanEval/50 32", "HumanEval/61 5", "HumanEval/111 64", "HumanEval/116 0", "HumanEval/116 51"), NUMPY
+    ),
+    **dict.fromkeys(("HumanEval/116 91", "HumanEval/2 58", "HumanEval/63 90", "HumanEval/15 28"), NUMPY),
+    **dict.fromkeys(("HumanEval/159 85", "HumanEval/55 54", "HumanEval/79 1"), NUMPY),
     "HumanEval/38 44": f"wrong: calls itself for ever, 100 times over; how many come before the limit {LOAD}",
-    "HumanEval/67 99": "wrong, in 3 ms of processor time; once no answer came for 3 s on a machine with a load of 15, "
-    "and time-outs were not tried again in that run; fails every time otherwise",
+    "HumanEval/67 99": f"wrong, in 3 ms of processor time; that once no answer came {LOAD}",
+    "HumanEval/100 12": f"wrong, and collects for ever: which of its tests still meets the memory limit, and which the "
+    f"time limit, {LOAD}; the verdict does not",
+    "HumanEval/100 25": f"collects for ever: whether the memory limit (a fail) or the time limit comes first {LOAD}",
+    "HumanEval/130 18": f"wrong, with 2.7 s of processor time for a limit of 3 s: how many tests are reached {LOAD}; "
+    "the verdict does not",
     "HumanEval/132 79": f"wrong; its text grows to 900 MB, so which of its calls still end within the limit {LOAD}",
 }
 """Differences that were looked up by hand, and what they are."""
