@@ -7,7 +7,6 @@ started for each program), but a program that many machines have and that many p
 from __future__ import annotations
 
 import functools
-import json
 import os
 import shutil
 import sys
@@ -29,16 +28,16 @@ from karat.sandbox.places import (
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
-    START,
     Place,
+    ProcessSandbox,
     ProcessSession,
     check_program,
     interpreter,
-    run_calls,
     settings_of,
+    start_words,
 )
 from karat.sandbox.transport import Pipes
-from karat.sandbox.types import Call, Limits, Program, Run, Wall
+from karat.sandbox.types import Call, Limits, Program, Wall
 
 WORK = "/karat-work"
 KARAT = "/karat"
@@ -119,7 +118,7 @@ def _tried(as_root: bool) -> dict[str, str]:
     return dict(probes.what_got_through(BubblewrapSandbox()))
 
 
-class BubblewrapSandbox:
+class BubblewrapSandbox(ProcessSandbox):
     """Starts bwrap, a supervisor as the first process of its namespaces, and the program, for each program."""
 
     name = "bubblewrap"
@@ -149,16 +148,7 @@ class BubblewrapSandbox:
         }
         command = [shutil.which("bwrap") or "bwrap", *isolation(as_root=self.as_root)]
         command += file_system(program, limits, packages=self.packages, fixed=fixed)
-        command += [
-            "--",
-            interpreter(),
-            "-I",
-            "-S",
-            "-c",
-            START.format(entry="supervisor"),
-            json.dumps(settings),
-            KARAT,
-        ]
+        command += ["--", interpreter(), *start_words("supervisor", settings, package=KARAT)]
 
         def clean() -> None:
             if fixed:
@@ -180,15 +170,3 @@ class BubblewrapSandbox:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(program.files[path])
         return folder
-
-    def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
-        return run_calls(self.open(program, limits=limits), calls)
-
-    def close(self) -> None:
-        """Nothing stays open between runs."""
-
-    def __enter__(self) -> BubblewrapSandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

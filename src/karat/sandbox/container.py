@@ -7,7 +7,6 @@ karat's part that runs beside the program is mounted read-only, so the image nee
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -16,9 +15,17 @@ from collections.abc import Sequence
 
 from karat.errors import ResourceError
 from karat.sandbox import policy, probes
-from karat.sandbox.process import PACKAGE, START, Place, ProcessSession, check_program, run_calls, settings_of
+from karat.sandbox.process import (
+    PACKAGE,
+    Place,
+    ProcessSandbox,
+    ProcessSession,
+    check_program,
+    settings_of,
+    start_words,
+)
 from karat.sandbox.transport import Mux
-from karat.sandbox.types import Call, Limits, Program, Run, Wall
+from karat.sandbox.types import Limits, Program, Wall
 
 ENGINES = ("docker", "podman")
 IMAGE = "karat-sandbox"
@@ -83,11 +90,10 @@ def run_command(program: Program, limits: Limits, *, name: str, packages: Sequen
     mounts += [(folder, f"/packages/{number}") for number, folder in enumerate(packages)]
     for source, target in mounts:
         options += ["--mount", f"type=bind,source={source},target={target},readonly"]
-    start = START.format(entry="bridge")
-    return [*options, "--entrypoint", "python3", image(), "-I", "-S", "-c", start, json.dumps(settings), KARAT]
+    return [*options, "--entrypoint", "python3", image(), *start_words("bridge", settings, package=KARAT)]
 
 
-class ContainerSandbox:
+class ContainerSandbox(ProcessSandbox):
     """Starts a container for each program."""
 
     name = "container"
@@ -120,15 +126,3 @@ class ContainerSandbox:
         return ProcessSession(
             program, limits, Place(transport=mux, clean=lambda: None, backend=self.name, temporary=WORK)
         )
-
-    def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
-        return run_calls(self.open(program, limits=limits), calls)
-
-    def close(self) -> None:
-        """Nothing stays open between runs."""
-
-    def __enter__(self) -> ContainerSandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

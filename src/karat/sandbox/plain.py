@@ -8,7 +8,6 @@ network and the processes of its user, and one that reads the grader's memory fi
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
 import tempfile
@@ -22,16 +21,16 @@ from karat.sandbox.places import COMMANDS, CONFIGURATION, LIBRARIES, another_use
 from karat.sandbox.process import (
     ENVIRONMENT,
     PACKAGE,
-    START,
     Place,
+    ProcessSandbox,
     ProcessSession,
     check_program,
     interpreter,
-    run_calls,
     settings_of,
+    start_words,
 )
 from karat.sandbox.transport import Pipes
-from karat.sandbox.types import Call, Limits, Program, Run, Wall
+from karat.sandbox.types import Limits, Program, Wall
 
 SCOPES_SIGNALS = 6
 """The first version of Landlock that keeps signals inside."""
@@ -65,7 +64,7 @@ def _tried(euid: int) -> dict[str, str]:
     return through
 
 
-class PlainSandbox:
+class PlainSandbox(ProcessSandbox):
     """Starts a bare interpreter, and a supervisor of it, for each program."""
 
     name = "subprocess"
@@ -98,15 +97,7 @@ class PlainSandbox:
             "lock": self._lock(program, folder),
             "uid": own_user(program, folder),
         }
-        command = [
-            interpreter(),
-            "-I",
-            "-S",
-            "-c",
-            START.format(entry="supervisor"),
-            json.dumps(settings),
-            str(PACKAGE),
-        ]
+        command = [interpreter(), *start_words("supervisor", settings, package=str(PACKAGE))]
         try:
             pipes.start(command, environment=ENVIRONMENT, folder=folder)
         except BaseException:
@@ -131,15 +122,3 @@ class PlainSandbox:
             "write": [folder, "/dev/null"],
             "execute": [path for path in (*run, *interpreters[:2]) if os.path.exists(path)],
         }
-
-    def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
-        return run_calls(self.open(program, limits=limits), calls)
-
-    def close(self) -> None:
-        """Nothing stays open between runs."""
-
-    def __enter__(self) -> PlainSandbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -1,16 +1,18 @@
-"""A session with a program whose supervisor is a process of its own: shared by all back ends but the zygote's."""
+"""Programs behind a supervisor that is started for each: what all back ends but the fork server's have in common."""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from karat.errors import InputError
 from karat.sandbox import channel
@@ -82,6 +84,11 @@ def settings_of(program: Program, limits: Limits, *, folder: str) -> dict[str, A
         "lock": None,
         "remove": False,
     }
+
+
+def start_words(entry: str, settings: Mapping[str, Any], *, package: str) -> list[str]:
+    """What follows the interpreter's name: a module of `karat.sandbox.inside` without the rest of karat."""
+    return ["-I", "-S", "-c", START.format(entry=entry), json.dumps(settings), package]
 
 
 def check_program(program: Program) -> None:
@@ -274,16 +281,31 @@ class ProcessSession(ProgramSession):
         )
 
 
-def run_calls(session: ProcessSession, calls: Sequence[Call]) -> Run:
-    """Ask the calls one at a time until one is not answered, and end the program."""
-    try:
-        for call in calls:
-            if session.call(call).status == "missing":
-                break
-    except BaseException:
-        session.abandon()
-        raise
-    return session.close()
+class ProcessSandbox(ABC):
+    """A back end that starts a supervisor for each program, and keeps nothing open between them."""
+
+    @abstractmethod
+    def open(self, program: Program, *, limits: Limits) -> ProcessSession: ...
+
+    def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
+        session = self.open(program, limits=limits)
+        try:
+            for call in calls:
+                if session.call(call).status == "missing":
+                    break
+        except BaseException:
+            session.abandon()
+            raise
+        return session.close()
+
+    def close(self) -> None:  # noqa: B027 - not abstract: there is nothing to close
+        """Nothing stays open between runs."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def tail(text: bytes | bytearray) -> str:
