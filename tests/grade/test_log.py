@@ -44,6 +44,7 @@ EDITS: dict[str, Callable[[list[str]], list[str]]] = {
     "two lines exchanged": lambda lines: [lines[0], lines[2], lines[1], lines[3]],
     "a line doubled": lambda lines: [lines[0], lines[1], lines[1], *lines[2:]],
     "the first removed": lambda lines: lines[1:],
+    "a number changed": lambda lines: [lines[0], lines[1].replace('"number": 1', '"number": 7'), *lines[2:]],
     "a line cut": lambda lines: [*lines[:3], lines[3][:20]],
     "the last line's end cut": lambda lines: [*lines[:3], lines[3][:-1]],
     "a hash that is no hash": lambda lines: [*lines[:3], lines[3].replace('"hash": "', '"hash": "\\u00e9')],
