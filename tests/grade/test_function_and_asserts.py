@@ -113,7 +113,7 @@ def test_expected_exceptions_and_own_comparisons(context: Context) -> None:
     )
     assert set(verdicts(evaluate(task, "def add(a, b): return a / b", context)).values()) == {"pass"}
     own = "class ArithmeticError(Exception): pass\ndef add(a, b): raise ArithmeticError"
-    assert verdicts(evaluate(task, own, context))["near"] == "fail"
+    assert verdicts(evaluate(task, own, context)) == {"raises": "fail", "near": "fail"}
     leaving = "def add(a, b): raise SystemExit"
     assert verdicts(evaluate(replace(task, tests=(replace(task.tests[0], raises="Exception"),)), leaving, context)) == {
         "raises": "fail"
@@ -206,6 +206,13 @@ def test_leaving_is_no_exception_that_a_test_may_have_expected(context: Context,
     evaluation = evaluate(task, source, context)
     assert set(verdicts(evaluation).values()) == {"fail"}
     assert set(verdicts(evaluate(task, "def f(x): raise ValueError", context)).values()) == {"pass"}
+
+
+def test_what_left_before_something_could_not_cross_has_failed(context: Context) -> None:
+    """An error is missing, a fail is not: nobody gets out of a fail by leaving."""
+    task = asserts("try:\n    f(1)\nexcept Exception:\n    pass\nassert f(lambda x: x) == 2")
+    assert set(verdicts(evaluate(task, "import os\ndef f(x): os._exit(0)", context)).values()) == {"fail"}
+    assert set(verdicts(evaluate(task, "def f(x): return 2", context)).values()) == {"error"}
 
 
 def test_helpers_of_the_prompt_are_the_tasks_own(context: Context) -> None:

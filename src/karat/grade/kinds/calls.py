@@ -136,7 +136,7 @@ def wrong_exception(expected: str, reply: Reply) -> str:
     base = next((note.removeprefix("kind of ") for note in reply.notes if note.startswith("kind of ")), "")
     wanted, raised = getattr(builtins, expected, None), getattr(builtins, base or reply.type_name, None)
     if isinstance(wanted, type):  # one of Python's own: the exception must be one of its kind
-        fits = isinstance(raised, type) and issubclass(raised, wanted) and (bool(base) or not reply.notes)
+        fits = isinstance(raised, type) and issubclass(raised, wanted)
         leaves = isinstance(raised, type) and not issubclass(raised, Exception)
         return (
             "" if fits and not (leaves and wanted is BaseException) else f"expected {expected}, but {no_value(reply)}"
