@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 
+from karat import sandbox
 from karat.errors import InputError
 from karat.sandbox import AUTO, MODULES, available, doctor, open_sandbox, policy
 from karat.sandbox.types import Call, Limits, Program, Run, Session, Wall
@@ -28,7 +31,7 @@ class Stub:
     def open(self, program: Program, *, limits: Limits) -> Session:
         raise NotImplementedError
 
-    def run(self, program: Program, calls: tuple[Call, ...] = (), *, limits: Limits) -> Run:
+    def run(self, program: Program, calls: Sequence[Call] = (), *, limits: Limits) -> Run:
         raise NotImplementedError
 
     def close(self) -> None: ...
@@ -86,6 +89,19 @@ def test_an_unknown_policy_and_an_unknown_back_end_name_those_there_are() -> Non
         open_sandbox("gvisor")
     with pytest.raises(InputError, match="no-such-folder is not a folder"):
         open_sandbox("subprocess", packages=["no-such-folder"])
+
+
+def test_where_no_sandbox_works_each_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "available", lambda name: f"{name} is missing")
+    with pytest.raises(InputError, match=r"No sandbox works here: namespaces: namespaces is missing; .*; subprocess: "):
+        open_sandbox()
+    with pytest.raises(InputError, match=r"No sandbox works here: namespaces: not on this machine; bubblewrap: "):
+        doctor.doctor_result(reports())
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "name", "nt")
+    assert {available(name) for name in MODULES} == {
+        "it needs a POSIX system; run all of karat in the image of containers/Containerfile"
+    }
 
 
 # -------------------------------------------------------------------------------------------------------------- doctor
@@ -146,8 +162,8 @@ def test_this_machine_is_examined_by_trying() -> None:
     )
     used = next(name for name in AUTO if found[name].works)
     if not policy.missing_walls(found[used].walls, "standard"):
-        with open_sandbox() as sandbox:
-            assert sandbox.name == used
+        with open_sandbox() as opened:
+            assert opened.name == used
 
 
 def test_the_command_prints_the_table_and_then_the_verdict() -> None:

@@ -7,6 +7,7 @@ walls must stand is in `policy`; what this machine offers is in `doctor`.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,8 +31,23 @@ BACKENDS = ("auto", *MODULES)
 
 def available(backend: str) -> str:
     """Empty where a back end works here; else why not."""
+    if os.name != "posix":
+        return "it needs a POSIX system; run all of karat in the image of containers/Containerfile"
     reason: str = importlib.import_module(MODULES[backend][0]).available()
     return reason
+
+
+def strongest() -> str:
+    """The first back end of AUTO that works here.
+
+    Raises: InputError: none does; with each one's reason.
+    """
+    why_not = {}
+    for name in AUTO:
+        if not (reason := available(name)):
+            return name
+        why_not[name] = reason
+    raise InputError(f"No sandbox works here: {'; '.join(f'{name}: {reason}' for name, reason in why_not.items())}.")
 
 
 def open_sandbox(
@@ -58,7 +74,7 @@ def open_sandbox(
             raise InputError(f"packages: {folder} is not a folder. Name folders that hold importable packages.")
     name = backend
     if backend == "auto":
-        name = next(name for name in AUTO if not available(name))
+        name = strongest()
     elif reason := available(backend):
         raise InputError(
             f"The sandbox {backend!r} does not work here: {reason}. Try 'auto', or `karat grade --doctor`."

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from karat.errors import InputError
 from karat.sandbox import AUTO, MODULES, available, open_sandbox
 from karat.sandbox.policy import NEEDED, POLICIES, WHAT_GETS_THROUGH, missing_walls
 from karat.sandbox.types import Wall
@@ -125,10 +126,14 @@ def doctor_result(reports: Sequence[BackendReport] | None = None) -> Result:
 
     Args:
         reports: of `examine`; None examines now.
+    Raises: InputError: no back end works here; with each one's reason.
     """
     reports = examine() if reports is None else tuple(reports)
     by_name = {report.name: report for report in reports}
-    used = next(by_name[name] for name in AUTO if by_name[name].works)
+    used = next((by_name[name] for name in AUTO if by_name[name].works), None)
+    if used is None:
+        reasons = "; ".join(f"{report.name}: {report.why_not}" for report in reports)
+        raise InputError(f"No sandbox works here: {reasons}.")
     lacking = missing_walls(used.walls, "standard")
     findings = [_used(used, lacking), *(_wall(used.name, item) for item in used.walls if not item.stands)]
     offered = machine()
