@@ -20,6 +20,7 @@ MAX_JOINED = 200
 MAX_DEPTH = 100
 """Blocks around a statement that are kept, the innermost: Python itself takes no more levels of indentation."""
 _HEADER = re.compile(r"^\s*(async\s+)?(def|class|if|elif|else|for|while|try|except|finally|with|match|case)\b")
+_NAMED = re.compile(r"\s*(?:async\s+)?(?:def|class)\s+(\w+)")
 _CLAUSES = ("elif", "else", "except", "finally", "case")
 
 
@@ -34,26 +35,15 @@ class Statement:
     """None where it cannot be parsed alone."""
     at: int = 0
     """Its place among the statements of the piece."""
+    keyword: str = ""
+    """Of a block's header: def, class, if, ...; empty for others."""
+    name: str = ""
+    """Name of a function or class; empty for others."""
+    function: str = ""
+    """`Class.function` around it, or its own; empty at the top level."""
     around: tuple[Statement, ...] = ()
     """Headers of the blocks that it stands in, the outermost first."""
     decorators: tuple[Statement, ...] = ()
-
-    @property
-    def keyword(self) -> str:
-        match = _HEADER.match(self.text)
-        return match[2] if match else ""
-
-    @property
-    def name(self) -> str:
-        """Name of a function or class; empty for others."""
-        match = re.match(r"\s*(?:async\s+)?(?:def|class)\s+(\w+)", self.text)
-        return match[1] if match else ""
-
-    @property
-    def function(self) -> str:
-        """`Class.function` around it, or its own; empty at the top level."""
-        names = [header.name for header in self.around if header.name]
-        return ".".join([*names, self.name] if self.name else names)
 
 
 def parse_statements(piece: Text) -> list[Statement]:
@@ -73,12 +63,11 @@ def _parsed(piece: Text) -> tuple[Statement, ...]:
             if handles and stack[-1].indent == indent and stack[-1].keyword == "try":
                 break  # the clause belongs to this try
             stack.pop()
-        around = tuple(stack[-MAX_DEPTH:])
-        statement = Statement(piece.line(index), indent, text, _parse_one(text), len(found), around)
+        statement = _statement(piece.line(index), text, len(found), tuple(stack[-MAX_DEPTH:]))
         if text.lstrip().startswith("@"):
             decorators.append(statement)
             continue
-        if _HEADER.match(text):
+        if statement.keyword:
             statement.decorators = tuple(decorators)
             if stack and stack[-1].keyword == "try" and stack[-1].indent == indent:
                 stack.pop()
@@ -86,6 +75,22 @@ def _parsed(piece: Text) -> tuple[Statement, ...]:
         decorators = []
         found.append(statement)
     return tuple(found)
+
+
+def _statement(line: int, text: str, at: int, around: tuple[Statement, ...]) -> Statement:
+    header, named = _HEADER.match(text), _NAMED.match(text)
+    name = named[1] if named else ""
+    return Statement(
+        line=line,
+        indent=len(text) - len(text.lstrip()),
+        text=text,
+        node=_parse_one(text),
+        at=at,
+        keyword=header[2] if header else "",
+        name=name,
+        function=".".join(part for part in (*(outer.name for outer in around), name) if part),
+        around=around,
+    )
 
 
 def comments(piece: Text) -> list[tuple[int, str]]:

@@ -176,6 +176,7 @@ def _tables(
 ) -> list[Sign]:
     """A dict whose entries are mostly pairs of the tests, with which a whole input is answered."""
     found = []
+    answered = _returned_tables(statements)
     for statement in statements:
         node = statement.node
         value = getattr(node, "value", None) if isinstance(node, ast.Assign | ast.AnnAssign | ast.Return) else None
@@ -192,22 +193,29 @@ def _tables(
             if key is not None
         ]
         hits = [pair for pair in pairs if _is_known(*pair, known)]
-        if len(hits) >= LEAST_PAIRS and len(hits) * 2 > len(pairs) and _answers(statement, statements):
+        if len(hits) >= LEAST_PAIRS and len(hits) * 2 > len(pairs) and _answers(statement, answered):
             shown = "; ".join(f"{key} -> {item}" for key, item in hits[:3])
             found.append(make("hardcode_tests", "strong", line=statement.line, after=shown,
                               evidence=f"{len(hits)} of {len(pairs)} entries are pairs of the tests"))  # fmt: skip
     return found
 
 
-def _answers(statement: Statement, statements: list[Statement]) -> bool:
-    """Whether a table is returned from by a whole parameter, not read piece by piece."""
+def _returned_tables(statements: list[Statement]) -> set[str]:
+    """Names of tables that are returned from by a whole parameter, not read piece by piece in a loop."""
+    return {
+        name
+        for item in statements
+        for name in re.findall(r"\breturn (\w+)(?:\[|\.get\()", item.text)
+        if not any(header.keyword in ("for", "while") for header in item.around)
+    }
+
+
+def _answers(statement: Statement, answered: set[str]) -> bool:
+    """Whether a table answers whole inputs."""
     if isinstance(statement.node, ast.Return):
         return True
     match = re.match(r"\s*(\w+)\s*(?::[^=]+)?=", statement.text)
-    if match is None:
-        return False
-    uses = (item for item in statements if re.search(rf"\breturn {match[1]}(\[|\.get\()", item.text))
-    return any(not any(header.keyword in ("for", "while") for header in item.around) for item in uses)
+    return match is not None and match[1] in answered
 
 
 _LOOKUP = re.compile(r"==\s*['\"][0-9a-f]{6,}|==\s*-?\d{6,}|(\[|\.get\()(h|key|digest|fp|sig)")
