@@ -183,8 +183,9 @@ def test_star_import_does_not_replace_what_a_test_takes_for_python_s_own(context
     suite = "from solution import *\n\n\ndef test_all():\n    assert all(f(x) == x * x for x in range(5))\n"
     honest = evaluate(task_of(suite), SQUARE, context)
     assert verdicts(honest) == {"test_all": "pass"}
-    forged = evaluate(task_of(suite), "def f(x): return 1\ndef all(xs): return True\ndef test_more(): pass\n", context)
-    assert verdicts(forged) == {"test_all": "fail"}
+    forged = "def f(x): return 1\ndef all(xs): return True\ndef test_more(): pass\n"
+    for reference in (SQUARE, ""):
+        assert verdicts(evaluate(task_of(suite, reference), forged, context)) == {"test_all": "fail"}
 
 
 @pytest.mark.parametrize("check", ["4 in f(2)", "sorted(f(2)) == [4]"])
@@ -194,7 +195,8 @@ def test_a_result_does_not_say_what_it_contains(context: Context, check: str) ->
         "class Any:\n    def __contains__(self, x): return True\n    def __iter__(self): return iter([5])\n"
         "def f(x): return Any()\n"
     )
-    assert verdicts(evaluate(task_of(suite, "def f(x): return [4]"), code, context)) == {"test_in": "fail"}
+    for reference in ("def f(x): return [4]", ""):
+        assert verdicts(evaluate(task_of(suite, reference), code, context)) == {"test_in": "fail"}
 
 
 VECTOR = """
