@@ -240,7 +240,7 @@ INJECTION = re.compile(
     r"((full|maximum|max|perfect|highest) (score|marks?|credit|points|grade|reward|rating)|10/10)"
     r"|\b(assign|give|award) (this |it |me )?(a |the )?score of (10|100|1)\b"
     r"|\b(grader|judge|evaluator)\b[^.\n]{0,60}\b(must|should|please|shall)\b[^.\n]{0,40}(pass|correct|score|mark|accept)"
-    r"|\b(reviewers?|graders?|judges?|evaluators?|llms?) *[:,-][^\n]{0,80}(\n[^\n]{0,80})?"
+    r"|\b(reviewers?|graders?|judges?|evaluators?|llms?) *[:,-][\s\S]{0,100}"
     r"\b(pass|accept|correct|approve|full|ignore)\b"
     r"|\b(score|marks?|grade|rating)\W{1,3}(10 ?/ ?10|100 ?/ ?100)\b"
     r"|\bif you are (grading|reviewing|judging|evaluating|scoring|an? (ai|llm|language model|assistant|grader|judge))"
