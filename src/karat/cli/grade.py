@@ -31,6 +31,7 @@ def grade(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Results, one JSON line a candidate; FILE.log: the sealed log.")
     ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for an HTML page of the result.")] = None,
     doctor: Annotated[bool, typer.Option("--doctor", help="Tell which walls stand on this machine.")] = False,
     rollout: Annotated[bool, typer.Option("--rollout", help="Read what agents did to tests and graders.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check a results file against its log.")] = False,
@@ -50,8 +51,8 @@ def grade(
     with verb_at_work(shared) as progress:
         from karat.report.files import prepare_folder, write_report
 
-        if config.report:
-            prepare_folder(Path(config.report))
+        if report is not None:
+            prepare_folder(report, option="--report")
         if doctor:
             result = _doctor(given)
         elif rollout:
@@ -61,8 +62,8 @@ def grade(
         else:
             result = _grade(given, out, config, progress)
         result = with_command_line(result, ctx.obj)
-        if config.report:
-            result = write_report(result, Path(config.report))
+        if report is not None:
+            result = write_report(result, report)
     if doctor and not (shared.json or shared.md):
         write_out(_walls(result))
     finish(result, shared)

@@ -40,7 +40,6 @@ class GradeConfig:
     seed: int = option(0, "Seed of baits, of the order of tests and of generated inputs.")
     overwrite: bool = option(False, "Start again instead of resuming an unfinished --out.")
     key_file: str = option("", "File with a secret key for the verdict log; without it the chain is not signed.")
-    report: str = option("", "Folder for an HTML report; empty: none.")
 
     def __post_init__(self) -> None:
         require_least(self, {"workers": 0, "wall_s": 0, "cpu_s": 0, "memory_mb": 0, "reruns": 0, "held_out": 0})

@@ -18,7 +18,7 @@ from karat.grade.rows import graded_of, row_of
 from karat.grade.seal import Seal, canonical
 from karat.grade.types import Candidate, Graded
 
-NOT_IN_REQUEST = ("overwrite", "workers", "ray", "key_file", "report")
+NOT_IN_REQUEST = ("overwrite", "workers", "ray", "key_file")
 """Options that change no verdict: a resumed run may set them anew."""
 
 

@@ -15,7 +15,7 @@ HTML_NAME = "report.html"
 JSON_NAME = "result.json"
 
 
-def prepare_folder(out: Path) -> None:
+def prepare_folder(out: Path, *, option: str = "--out") -> None:
     """Make the folder and see that it can be written to: better now than after an hour of work.
 
     Raises: InputError: it is a file, or it may not be written to.
@@ -23,9 +23,9 @@ def prepare_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"--out {out}: a file of that name is in the way; name a folder.") from error
+        raise InputError(f"{option} {out}: a file of that name is in the way; name a folder.") from error
     if not os.access(out, os.W_OK | os.X_OK):
-        raise InputError(f"--out {out}: this folder may not be written to; name another.")
+        raise InputError(f"{option} {out}: this folder may not be written to; name another.")
 
 
 def write_report(result: Result, out: Path) -> Result:
