@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -69,3 +70,17 @@ def test_benchmarks_named_in_the_docs_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"benchmarks/(\w+\.py)", page.read_text("utf-8")):
             assert (ROOT / "benchmarks" / name).exists(), f"{page.name}: benchmarks/{name}"
+
+
+def test_the_catalogues_page_shows_the_recorded_results() -> None:
+    """Its tables are made by scripts/make_catalogue_tables.py."""
+    spec = importlib.util.spec_from_file_location(
+        "make_catalogue_tables", ROOT / "scripts" / "make_catalogue_tables.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.PAGE.read_text("utf-8")
+    assert module.with_tables(page) == page
+    assert module.with_tables(page.replace("| 247 |", "| 248 |")) == page  # and notices a number that is not
