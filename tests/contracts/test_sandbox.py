@@ -77,6 +77,12 @@ def test_script_reads_and_prints_bytes(sandbox: Sandbox) -> None:
     assert [reply.status for reply in result.replies] == ["value"]
 
 
+def test_exit_of_the_module_site_is_there(sandbox: Sandbox) -> None:
+    """A missing name would be caught here, and the program would print on."""
+    result = run(sandbox, "try:\n    print(1)\n    exit()\nexcept Exception:\n    print(2)", kind="script")
+    assert (result.stdout, result.replies[0].type_name) == (b"1\n", "SystemExit")
+
+
 def test_script_that_exits_says_so(sandbox: Sandbox) -> None:
     result = run(sandbox, "print('out')\nraise SystemExit(3)", kind="script")
     assert result.stdout == b"out\n"

@@ -44,6 +44,18 @@ def serve(job: dict[str, Any], prepared: audit.Watch | None = None) -> None:
         watch.farewell(time.perf_counter() - started)
 
 
+def add_site_names() -> None:
+    """`exit`, `quit` and `help`, which the module `site` adds and which programs use as if they were of the language.
+
+    Once, before the watch is made: the seal knows them then.
+    """
+    import _sitebuiltins
+
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D")
+    builtins.help = _sitebuiltins._Helper()
+
+
 def new_module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__dict__["__builtins__"] = builtins

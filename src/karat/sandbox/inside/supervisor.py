@@ -129,6 +129,7 @@ def become_candidate(settings: dict[str, Any], job: dict[str, Any]) -> None:
     sys.argv[1:] = []
     sys.orig_argv[:] = [sys.executable]
     sys.path += settings["packages"]
+    child.add_site_names()
     child.serve(wire.load(wire.read_frame(child.REQUESTS)))
     child.leave(0)
 

@@ -263,6 +263,7 @@ class Server:
         self.own = seccomp.Filter(seccomp.own_filter())
         self.cloner = kernel.Cloner()
         self.code = seccomp.Filter(seccomp.filter_for(config["command"]))
+        child.add_site_names()
         self.watch = audit.Watch(child.EVIDENCE, child.SOURCE_NAME)
 
     def place(self, control: socket.socket) -> socket.socket:
