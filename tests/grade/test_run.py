@@ -231,11 +231,11 @@ def test_a_signed_run_is_not_lost_where_its_key_was_forgotten(tmp_path: Path) ->
     assert out.read_bytes().startswith(before)
 
 
-def test_a_run_that_did_not_begin_holds_nobody_to_its_options(tmp_path: Path) -> None:
-    """It was told that the folder is not there; the next call names another."""
+@pytest.mark.parametrize("wrong", [{"packages": "/no/such/folder"}, {"backend": "subprocess", "policy": "strict"}])
+def test_a_run_that_did_not_begin_holds_nobody_to_its_options(tmp_path: Path, wrong: dict[str, Any]) -> None:
     out = tmp_path / "r.jsonl"
-    with pytest.raises(InputError, match="is not a folder"):
-        grade([ADD], ROWS[:1], out=out, packages=str(tmp_path / "nothing"), **OPTIONS)
+    with pytest.raises(InputError, match=r"is not a folder|lacks what the policy"):
+        grade([ADD], ROWS[:1], out=out, **wrong, **OPTIONS)
     grade([ADD], ROWS[:1], out=out, **OPTIONS)
     assert verify(out, tasks=[ADD], candidates=ROWS[:1]).verdict == "ok"
 

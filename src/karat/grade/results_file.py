@@ -88,12 +88,12 @@ class ResultsWriter:
         if not self.part.exists() or not log_path(self.part).exists():
             return [], 0
         records = sound_records(log_path(self.part), self.key)
-        if not any(record.get("kind") == "verdict" for record in records) and self.part.stat().st_size:
-            raise InputError(
-                f"{log_path(self.part)} is of an unfinished run with another key, or was changed in its first line. "
-                "Give that run's --key-file to go on, or --overwrite to start again."
-            )
-        if not records:
+        if not any(record.get("kind") == "verdict" for record in records):
+            if self.part.stat().st_size:
+                raise InputError(
+                    f"{log_path(self.part)} is of an unfinished run with another key, or was changed in its first line. "
+                    "Give that run's --key-file to go on, or --overwrite to start again."
+                )
             return [], 0  # it ended before its first verdict, as over an option: nothing is lost by starting again
         if records[0] != self.request:
             names = sorted(name for name in self.request if records[0].get(name) != self.request[name])
