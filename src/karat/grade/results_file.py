@@ -91,7 +91,7 @@ class ResultsWriter:
         if not any(record.get("kind") == "verdict" for record in records):
             if self.part.stat().st_size:
                 raise InputError(
-                    f"{log_path(self.part)} is of an unfinished run with another key, or was changed in its first line. "
+                    f"{log_path(self.part)} is of an unfinished run with another key, or its first line was changed. "
                     "Give that run's --key-file to go on, or --overwrite to start again."
                 )
             return [], 0  # it ended before its first verdict, as over an option: nothing is lost by starting again
