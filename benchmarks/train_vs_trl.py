@@ -96,19 +96,23 @@ def run_karat(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from karat.train.config import TrainConfig
     from karat.train.losses import make_loss
-    from karat.train.trainer import TrainedNet, TreeTrainer
+    from karat.train.objective import PairObjective
+    from karat.train.trainer import TreeTrainer
     from karat.train.units import bootstrap_weights
 
     reward, units = load_trees(arguments.pairs * arguments.steps, arguments.max_length)
     times = StepTimes()
     with tempfile.TemporaryDirectory() as folder:
         trainer = TreeTrainer(
-            model=TrainedNet(reward.net, make_loss(TrainConfig())),
+            net=reward.net,
             args=TrainingArguments(
                 **common_arguments(folder, arguments.pairs, arguments.steps), remove_unused_columns=False
             ),
             units=units,
-            head_weight=bootstrap_weights([unit.prompt_id for unit in units], 1, np.random.default_rng(0)),
+            objective=PairObjective(
+                make_loss(TrainConfig()),
+                bootstrap_weights([unit.prompt_id for unit in units], 1, np.random.default_rng(0)),
+            ),
             tokens_per_pack=arguments.tokens_per_pack,
             lr_head=LR,
             callbacks=[times],

@@ -86,6 +86,34 @@ class PoolRow:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+NO_ERROR = -1
+"""In place of the index of the first wrong step: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepSolution:
+    """A solution in steps, and what is known of each step."""
+
+    prompt: Text
+    steps: tuple[str, ...]
+    labels: tuple[float, ...] = ()
+    """Per step, the probability in [0, 1] that it is right; NaN where that is undefined or not known. Always one a
+    step: readers fill in NaN."""
+    first_error: int | None = None
+    """Index of the first wrong step, or NO_ERROR; None where it is not known."""
+    prompt_id: str = ""
+    """Equal for solutions of one problem: they are clustered and split by it. Readers always set it."""
+    solution_id: str = ""
+    answer: str = ""
+    """What the final answer should be, for a program to compare with; empty where not known."""
+    final_right: float = NAN
+    """1 where the final answer is right, 0 where it is wrong, NaN where that is not known."""
+    row: int = -1
+    source: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Columns that karat does not interpret, kept as they came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a reward gives one response. A missing score is NaN with a reason, never 0."""

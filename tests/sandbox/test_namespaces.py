@@ -26,7 +26,7 @@ from karat.sandbox import evidence, namespaces, policy, worker
 from karat.sandbox.inside import kernel
 from karat.sandbox.namespaces import NamespaceSandbox
 from karat.sandbox.pool import SandboxPool
-from karat.sandbox.types import Bait, Call, FileChange, Limits, Program, Run
+from karat.sandbox.types import Bait, Call, FileChange, Limits, Program, Run, Sandbox
 
 pytestmark = pytest.mark.skipif(bool(namespaces.available()), reason=f"namespaces: {namespaces.available()}")
 
@@ -470,6 +470,25 @@ def test_a_pool_keeps_the_order_and_serves_coroutines() -> None:
         with pytest.raises(ZeroDivisionError):
             list(pool.map(lambda sandbox, x: 1 // x, [1, 0, 1]))
         assert list(pool.map(ask, [5])) == [5]
+
+
+def test_as_many_workers_as_processors_keep_to_one_each() -> None:
+    usable = os.sched_getaffinity(0)
+
+    def where(sandbox: Sandbox, _: int) -> tuple[int, frozenset[int], str]:
+        source = "import os\ndef f():\n    return sorted(os.sched_getaffinity(0))\n"
+        run = sandbox.run(Program(source=source), [Call("f")], limits=LIMITS)
+        return id(sandbox), frozenset(os.sched_getaffinity(0)), str(run.replies[0].value)
+
+    with SandboxPool("namespaces", len(usable)) as pool:
+        seen = set(pool.map(where, range(4 * len(usable))))
+        assert all(len(kept) == 1 and str(sorted(kept)) == inside for _, kept, inside in seen)
+        by_sandbox = {sandbox: kept for sandbox, kept, _ in seen}
+        assert len(seen) == len(by_sandbox) == len(set(by_sandbox.values()))
+        assert pool.run(Program(source="def f(): return 1"), [Call("f")], limits=LIMITS).replies[0].value == 1
+    assert os.sched_getaffinity(0) == usable
+    with SandboxPool("namespaces", len(usable) + 1) as pool:
+        assert {kept for _, kept, _ in pool.map(where, range(4))} == {frozenset(usable)}
 
 
 def test_a_pool_without_workers_is_refused() -> None:

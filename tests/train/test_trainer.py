@@ -11,6 +11,8 @@ import torch
 from transformers import Trainer
 
 from karat.rewards.tree import TokenTree
+from karat.train.losses import PairLoss
+from karat.train.objective import PairObjective
 from karat.train.trainer import TreeTrainer
 from karat.train.units import Unit
 
@@ -27,6 +29,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, *steps: tuple[list[list[float]], lis
     monkeypatch.setattr(Trainer, "log", lambda self, logs, start_time=None: found.update(logs))
     trainer: Any = object.__new__(TreeTrainer)
     trainer._recent = []
+    trainer.objective = PairObjective(PairLoss("bt"), {})
     trainer.model = SimpleNamespace(net=SimpleNamespace(combine_H=torch.tensor([0.5, 0.5])))
     trainer.accelerator = SimpleNamespace(unwrap_model=lambda model: model)
     for rewards, units in steps:

@@ -24,7 +24,7 @@ from karat.grade.tamper.baits import make_baits
 from karat.grade.tamper.observe import collect
 from karat.grade.types import Attempt, Candidate, Evaluation, Graded, Task, TestResult
 from karat.grade.verdict import counts, judge, judge_tests
-from karat.sandbox.pool import SandboxPool
+from karat.sandbox.pool import SandboxPool, usable_processors
 from karat.sandbox.types import Sandbox
 
 WORKERS_PER_PROCESSOR = 2
@@ -247,7 +247,7 @@ def settled(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 def processors() -> int:
     """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(usable_processors()) or os.cpu_count() or 1
 
 
 LEVELS = ("weak", "moderate", "strong", "proven")

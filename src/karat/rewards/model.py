@@ -148,20 +148,21 @@ class RewardModel:
 
 @torch.no_grad()
 def score_trees(net: RewardNet, trees: Sequence[TokenTree], *, tokens_per_pack: int) -> list[np.ndarray]:
-    """Rewards of each tree's branches by head, (B, H) each, in order; tokens_per_pack bounds the memory."""
-    out = [np.full((len(tree.branches), net.head.out_features), NAN) for tree in trees]
+    """Rewards of each tree by head at its read positions, branch by branch, (R, H) each, in order; R = B where each
+    branch is read at its end. tokens_per_pack bounds the memory."""
+    found: list[list[np.ndarray]] = [[] for _ in trees]
     was_training = net.training
     net.eval()
     for pieces in plan_packs(trees, tokens_per_pack):
         parts = [trees[piece.tree].subset(piece.branches) for piece in pieces]
         reward_RH = net(pack_trees(parts)).cpu().double().numpy()
         at = 0
-        for piece in pieces:
-            n = len(piece.branches)
-            out[piece.tree][list(piece.branches)] = reward_RH[at : at + n]
+        for piece in pieces:  # the pieces of a tree come in the order of its branches
+            n = trees[piece.tree].n_reads(piece.branches)
+            found[piece.tree].append(reward_RH[at : at + n])
             at += n
     net.train(was_training)
-    return out
+    return [np.concatenate(parts) for parts in found]
 
 
 def resolve_model(name: str) -> str:

@@ -57,17 +57,28 @@ class TokenTree:
     def read_offsets(self, branch: int) -> tuple[int, ...]:
         return self.read[branch] if self.read else (len(self.branches[branch]) - 1,)
 
+    def n_reads(self, branches: Sequence[int]) -> int:
+        """Positions of some branches at which the reward is read."""
+        return sum(len(self.read[branch]) for branch in branches) if self.read else len(branches)
+
     @classmethod
-    def from_sequences(cls, sequences: Sequence[Sequence[int]]) -> TokenTree:
+    def from_sequences(
+        cls, sequences: Sequence[Sequence[int]], reads: Sequence[Sequence[int]] | None = None
+    ) -> TokenTree:
         """The tree of whole sequences: their longest common prefix is the root, the rest are branches.
 
-        The prefix stops one token short of the shortest sequence, so that every branch keeps a token to read.
+        The prefix stops before the first token that is read, so that every branch keeps what it reads.
         Exact by construction: root + branch is the sequence that was given.
+
+        Args:
+            sequences: token ids, at least one token each.
+            reads: per sequence, the positions in it to read at, ascending, at least one; None: its last token.
         """
-        shortest = min((len(sequence) for sequence in sequences), default=0)
-        if shortest == 0:
+        if min((len(sequence) for sequence in sequences), default=0) == 0:
             raise DataError("a sequence without tokens cannot be scored: prompt and response are both empty.")
-        limit = shortest - 1
+        limit = min(len(sequence) for sequence in sequences) - 1
+        if reads is not None:
+            limit = min(limit, *(positions[0] for positions in reads))
         first = np.asarray(sequences[0][:limit])
         for other in sequences[1:]:
             differs = np.flatnonzero(first[:limit] != np.asarray(other[:limit]))
@@ -76,6 +87,7 @@ class TokenTree:
         return cls(
             root=tuple(map(int, sequences[0][:limit])),
             branches=tuple(tuple(map(int, sequence[limit:])) for sequence in sequences),
+            read=() if reads is None else tuple(tuple(at - limit for at in positions) for positions in reads),
         )
 
     def subset(self, branches: Sequence[int]) -> TokenTree:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -22,6 +23,11 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 WINDOW = 4
 """Items begun per worker before the first result is taken: enough to keep workers busy, little to hold."""
+
+
+def usable_processors() -> list[int]:
+    """Numbers of the processors that this process may use; none where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 class SandboxPool:
@@ -43,6 +49,8 @@ class SandboxPool:
         self._idle: queue.LifoQueue[Sandbox] = queue.LifoQueue()  # the last one used is the warmest
         self._all: list[Sandbox] = []
         self._lock = threading.Lock()
+        self._processor: dict[int, int] = {}
+        """By the id of a sandbox, the processor that it keeps to in `map`."""
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="karat-sandbox")
         try:
             for _ in range(workers):
@@ -51,8 +59,11 @@ class SandboxPool:
         except BaseException:
             self.close()
             raise
+        usable = usable_processors()
+        if workers == len(usable):
+            self._processor = {id(sandbox): number for sandbox, number in zip(self._all, usable, strict=True)}
 
-    @contextmanager
+    @contextlib.contextmanager
     def sandbox(self) -> Iterator[Sandbox]:
         """A sandbox for this thread alone; waits for one."""
         taken = self._idle.get()
@@ -89,7 +100,13 @@ class SandboxPool:
                 future.cancel()
 
     def _call(self, function: Callable[[Sandbox, Item], Value], item: Item) -> Value:
+        """One item, in a thread of this pool's own. Grader and candidate take turns, so that they are best on one
+        processor: to wake another one for each turn costs more than the turn. With fewer workers than processors, or
+        more, the kernel places them."""
         with self.sandbox() as sandbox:
+            if id(sandbox) in self._processor:
+                with contextlib.suppress(OSError):  # it was taken from us since
+                    os.sched_setaffinity(0, {self._processor[id(sandbox)]})
             return function(sandbox, item)
 
     def close(self) -> None:

@@ -14,12 +14,14 @@ LossName = Literal["bt", "margin", "strength", "robust"]
 AUGMENTATIONS = ("rrm", "counterfactual")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig(ReadingConfig):
-    """How a reward model is trained. Lengths in tokens, rates per step, probabilities in [0, 1]."""
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a network is fitted, whatever the labels. Lengths in tokens, rates per step.
+
+    Without slots: Python joins no two classes that both have some.
+    """
 
     model: str = option("default", "Backbone: hub name, local folder, or 'default' (SmolLM2-135M-Instruct).")
-    pairs_per_step: int = option(8, "Preference pairs in one optimiser step (with --group: prompts).")
     max_steps: int = option(-1, "Stop after this many optimiser steps; -1: as many as --epochs asks for.")
     epochs: float = option(
         1.0, "Passes over the training pairs. Reward models over-fit quickly; 1 is the field's habit."
@@ -37,6 +39,53 @@ class TrainConfig(ReadingConfig):
     max_length: int = option(
         2048, "Longest prompt + response, tokens. Longer ones lose their oldest turns first, counted."
     )
+    lora: int = option(0, "LoRA rank; 0: no adapter. The saved folder is merged.")
+    freeze_below: int = option(
+        0, "Freeze the embedding and the layers below this one; their output is computed once and cached."
+    )
+    gradient_checkpointing: bool = option(
+        False, "Recompute activations in the backward pass: less memory, a third more time."
+    )
+    tokens_per_pack: int = option(
+        TOKENS_PER_PACK, "Most tokens in one forward pass; bounds the memory whatever the step's size."
+    )
+    test_fraction: float = option(0.1, "Share of prompts held out for the evaluation; 0: none.")
+    test_data: str = option("", "Pairs to evaluate on instead of a held-out share.")
+    test_split: str = option("", "Split of --test-data, where that is a folder or hub data set.")
+    save_steps: int = option(50, "Steps between checkpoints; a killed run resumes from the last complete one.")
+    log_steps: int = option(1, "Steps between log entries.")
+    report_to: str = option(
+        "none", "Trackers, by their transformers names, comma-separated (wandb, trackio, tensorboard, ...)."
+    )
+    dtype: Literal["float32", "bfloat16"] = option("float32", "Type of the weights and of the arithmetic.")
+    overwrite: bool = option(False, "Replace what --out holds from another run; this one, if it was killed, resumes.")
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("max_steps", self.max_steps == -1 or self.max_steps >= 1, "-1 or at least 1"),
+            ("epochs", self.epochs > 0, "more than 0"),
+            ("lr", self.lr >= 0, "0 (automatic) or more"),
+            ("lr_head", self.lr_head >= 0, "0 (automatic) or more"),
+            ("warmup", 0 <= self.warmup < 1, "in [0, 1)"),
+            ("max_length", self.max_length >= 8, "at least 8 tokens"),
+            ("lora", self.lora >= 0, "0 or more"),
+            ("freeze_below", self.freeze_below >= 0, "0 or more"),
+            ("tokens_per_pack", self.tokens_per_pack >= 1, "at least 1"),
+            ("test_fraction", 0 <= self.test_fraction < 1, "in [0, 1)"),
+            ("save_steps", self.save_steps >= 1, "at least 1"),
+            ("log_steps", self.log_steps >= 1, "at least 1"),
+            ("dtype", self.dtype in ("float32", "bfloat16"), "float32 or bfloat16"),
+        )
+        require_ranges(self, checks)
+        if self.lora and self.freeze_below:
+            raise InputError(f"lora = {self.lora} and freeze_below = {self.freeze_below} exclude each other; drop one.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(ReadingConfig, FitConfig):
+    """How a reward model is trained from preference pairs. Probabilities in [0, 1]."""
+
+    pairs_per_step: int = option(8, "Preference pairs in one optimiser step (with --group: prompts).")
     loss: LossName = option(
         "bt", "bt, margin (needs a strength), strength (scaled by it), or robust (label-flip noise)."
     )
@@ -72,38 +121,13 @@ class TrainConfig(ReadingConfig):
     attributes: str = option(
         "", "Attribute heads, comma-separated, as name or name=weight; 'auto': all that the data carries."
     )
-    lora: int = option(0, "LoRA rank; 0: no adapter. The saved folder is merged.")
-    freeze_below: int = option(
-        0, "Freeze the embedding and the layers below this one; their output is computed once and cached."
-    )
-    gradient_checkpointing: bool = option(
-        False, "Recompute activations in the backward pass: less memory, a third more time."
-    )
-    tokens_per_pack: int = option(
-        TOKENS_PER_PACK, "Most tokens in one forward pass; bounds the memory whatever the step's size."
-    )
-    test_fraction: float = option(0.1, "Share of prompts held out for the evaluation; 0: none.")
-    test_data: str = option("", "Pairs to evaluate on instead of a held-out share.")
-    test_split: str = option("", "Split of --test-data, where that is a folder or hub data set.")
     split_by: Literal["prompt", "source"] = option("prompt", "What is never on both sides of the split.")
-    save_steps: int = option(50, "Steps between checkpoints; a killed run resumes from the last complete one.")
-    log_steps: int = option(1, "Steps between log entries.")
-    report_to: str = option(
-        "none", "Trackers, by their transformers names, comma-separated (wandb, trackio, tensorboard, ...)."
-    )
-    dtype: Literal["float32", "bfloat16"] = option("float32", "Type of the weights and of the arithmetic.")
-    overwrite: bool = option(False, "Replace what --out holds from another run; this one, if it was killed, resumes.")
 
     def __post_init__(self) -> None:
         ReadingConfig.__post_init__(self)
+        FitConfig.__post_init__(self)
         checks = (
             ("pairs_per_step", self.pairs_per_step >= 1, "at least 1"),
-            ("max_steps", self.max_steps == -1 or self.max_steps >= 1, "-1 or at least 1"),
-            ("epochs", self.epochs > 0, "more than 0"),
-            ("lr", self.lr >= 0, "0 (automatic) or more"),
-            ("lr_head", self.lr_head >= 0, "0 (automatic) or more"),
-            ("warmup", 0 <= self.warmup < 1, "in [0, 1)"),
-            ("max_length", self.max_length >= 8, "at least 8 tokens"),
             ("loss", self.loss in ("bt", "margin", "strength", "robust"), "one of bt, margin, strength, robust"),
             ("flip_rate", self.flip_rate == -1 or 0 <= self.flip_rate < 0.5, "-1 (estimate) or in [0, 0.5)"),
             ("center", self.center >= 0, "0 or more"),
@@ -111,14 +135,7 @@ class TrainConfig(ReadingConfig):
             ("plain_label", 0.5 <= self.plain_label <= 1, "in [0.5, 1]"),
             ("consistency", self.consistency >= 0, "0 or more"),
             ("heads", 1 <= self.heads <= 1024, "1 to 1024"),
-            ("lora", self.lora >= 0, "0 or more"),
-            ("freeze_below", self.freeze_below >= 0, "0 or more"),
-            ("tokens_per_pack", self.tokens_per_pack >= 1, "at least 1"),
-            ("test_fraction", 0 <= self.test_fraction < 1, "in [0, 1)"),
             ("split_by", self.split_by in ("prompt", "source"), "prompt or source"),
-            ("save_steps", self.save_steps >= 1, "at least 1"),
-            ("log_steps", self.log_steps >= 1, "at least 1"),
-            ("dtype", self.dtype in ("float32", "bfloat16"), "float32 or bfloat16"),
         )
         require_ranges(self, checks)
         for kind in self.augmentations:
@@ -126,8 +143,6 @@ class TrainConfig(ReadingConfig):
                 raise InputError(f"augment: there is no {kind!r}; there are: {', '.join(AUGMENTATIONS)}.")
         if self.paraphraser and not self.consistency:
             raise InputError("paraphraser is for --consistency: give its weight, or drop the paraphraser.")
-        if self.lora and self.freeze_below:
-            raise InputError(f"lora = {self.lora} and freeze_below = {self.freeze_below} exclude each other; drop one.")
         if self.heads > 1 and self.attributes:
             raise InputError(
                 "heads and attributes exclude each other: attribute heads are named, bootstrap heads are not."

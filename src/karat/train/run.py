@@ -34,8 +34,9 @@ from karat.train.config import TrainConfig
 from karat.train.evaluation import Evaluation
 from karat.train.held_out import evaluate_reward
 from karat.train.losses import count_missing_strength, make_loss
+from karat.train.objective import PairObjective
 from karat.train.sources import TrainingPairs, gather_pairs, not_evaluated
-from karat.train.trainer import Pace, TrainedNet, TreeTrainer
+from karat.train.trainer import Pace, TreeTrainer
 from karat.train.trunk_cache import trunk_cache
 from karat.train.units import UnitSet, bootstrap_weights, build_units
 from karat.types import NAN, AccountEntry, PreferencePair, Result, Table
@@ -203,10 +204,10 @@ def _fit(
         per_step = len(units.units) / config.pairs_per_step
         pace = Pace(progress, units.n_pairs / per_step, units.n_tokens / per_step)
         trainer = TreeTrainer(
-            model=TrainedNet(net, make_loss(config, attributes.names, attributes.weights)),
+            net=net,
             args=arguments,
             units=units.units,
-            head_weight=head_weight,
+            objective=PairObjective(make_loss(config, attributes.names, attributes.weights), head_weight),
             tokens_per_pack=config.tokens_per_pack,
             lr_head=_learning_rates(config)[1],
             cache=cache,

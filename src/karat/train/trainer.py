@@ -9,7 +9,6 @@ arXiv 2101.06983). Exact for any loss, at the price of one more forward pass.
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -22,15 +21,15 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from karat.errors import InputError
 from karat.rewards.backbone import RewardNet
 from karat.rewards.tree import Piece, TreePack, pack_trees, plan_packs
-from karat.train.losses import PairBatch, PairLoss
+from karat.train.objective import Objective
 from karat.train.trunk_cache import TrunkCache
-from karat.train.units import Unit, pair_batch
+from karat.train.units import HasTree
 
 
 class TrainedNet(nn.Module):
     """The network and the loss as one module, so that a trainable flip rate is saved and resumed with the weights."""
 
-    def __init__(self, net: RewardNet, loss: PairLoss) -> None:
+    def __init__(self, net: RewardNet, loss: nn.Module) -> None:
         super().__init__()
         self.net = net
         self.loss = loss
@@ -62,7 +61,7 @@ class TreeTrainer(Trainer):
 
     Args (besides the Trainer's own):
         units: the training units, indexed by the dataset.
-        head_weight: bootstrap weights by prompt id, (H,) each.
+        objective: what is made of the rewards: the loss, and the counts for the log.
         tokens_per_pack: most tokens in one forward pass.
         lr_head: learning rate of the head (and of a trainable flip rate).
         cache: activations of frozen layers, when there are any.
@@ -71,17 +70,17 @@ class TreeTrainer(Trainer):
     def __init__(
         self,
         *,
-        model: TrainedNet,
+        net: RewardNet,
         args: TrainingArguments,
-        units: Sequence[Unit],
-        head_weight: dict[str, np.ndarray],
+        units: Sequence[HasTree],
+        objective: Objective[Any],
         tokens_per_pack: int,
         lr_head: float,
         cache: TrunkCache | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         super().__init__(
-            model=model,
+            model=TrainedNet(net, objective.loss),
             args=args,
             train_dataset=UnitIndices(len(units)),
             data_collator=collate,
@@ -89,7 +88,7 @@ class TreeTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)  # it prints the log to standard output, which belongs to the result
         self.units = units
-        self.head_weight = head_weight
+        self.objective: Objective[Any] = objective
         self.tokens_per_pack = tokens_per_pack
         self.lr_head = lr_head
         self.cache = cache
@@ -126,7 +125,7 @@ class TreeTrainer(Trainer):
         return loss
 
     def _step_by_packs(
-        self, model: nn.Module, units: Sequence[Unit], indices: Sequence[int], plan: list[list[Piece]]
+        self, model: nn.Module, units: Sequence[HasTree], indices: Sequence[int], plan: list[list[Piece]]
     ) -> tuple[Tensor, Tensor]:
         total, rewards = torch.zeros((), device=self.args.device), []
         for number, pieces in enumerate(plan):
@@ -140,7 +139,7 @@ class TreeTrainer(Trainer):
         return total, torch.cat(rewards)
 
     def _step_in_pieces(
-        self, model: nn.Module, units: Sequence[Unit], indices: Sequence[int], plan: list[list[Piece]]
+        self, model: nn.Module, units: Sequence[HasTree], indices: Sequence[int], plan: list[list[Piece]]
     ) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             reward_RH = torch.cat([model(self._pack(units, indices, pieces)) for pieces in plan])
@@ -151,7 +150,7 @@ class TreeTrainer(Trainer):
         assert gradient_RH is not None
         at = 0
         for number, pieces in enumerate(plan):
-            n = sum(len(piece.branches) for piece in pieces)
+            n = sum(units[piece.tree].tree.n_reads(piece.branches) for piece in pieces)
             with self._sync(model, last=number == len(plan) - 1):
                 again_RH = model(self._pack(units, indices, pieces))
                 self.accelerator.backward((again_RH * gradient_RH[at : at + n]).sum())
@@ -162,13 +161,13 @@ class TreeTrainer(Trainer):
         """Gradients are exchanged between processes once per step, with its last pack."""
         return contextlib.nullcontext() if last else self.accelerator.no_sync(model)
 
-    def _pack(self, units: Sequence[Unit], indices: Sequence[int], pieces: Sequence[Piece]) -> TreePack:
+    def _pack(self, units: Sequence[HasTree], indices: Sequence[int], pieces: Sequence[Piece]) -> TreePack:
         trees = [units[piece.tree].tree.subset(piece.branches) for piece in pieces]
         if self.cache is None:
             return pack_trees(trees)
         return pack_trees(trees, [self._cached(units[p.tree], indices[p.tree], p.branches) for p in pieces])
 
-    def _cached(self, unit: Unit, index: int, branches: Sequence[int]) -> np.ndarray:
+    def _cached(self, unit: HasTree, index: int, branches: Sequence[int]) -> np.ndarray:
         """Rows of the cache that belong to the root and to some of the branches, (tokens, D)."""
         assert self.cache is not None
         hidden_ND = self.cache[index]
@@ -179,49 +178,26 @@ class TreeTrainer(Trainer):
         rows = [np.arange(ends[b] - len(unit.tree.branches[b]), ends[b]) for b in branches]
         return np.asarray(hidden_ND[np.concatenate([np.arange(n_root), *rows])])
 
-    def _batch(self, units: Sequence[Unit], n_units: int) -> PairBatch:
-        return pair_batch(units, n_units, self.head_weight).to(self.args.device)
+    def _batch(self, units: Sequence[HasTree], n_units: int) -> Any:
+        return self.objective.batch(units, n_units).to(self.args.device)
 
-    def _loss(self, reward_RH: Tensor, batch: PairBatch) -> Tensor:
+    def _loss(self, reward_RH: Tensor, batch: Any) -> Tensor:
         trained: TrainedNet = self.accelerator.unwrap_model(self.model)
         loss: Tensor = trained.loss(reward_RH, batch)
         return loss
 
-    def _note(self, reward_RH: Tensor, units: Sequence[Unit]) -> None:
-        """Exact counts of this step for the log: pairs, those whose label is no tie and the right ones among them
-        (equal rewards a half), margins, tokens."""
+    def _note(self, reward_RH: Tensor, units: Sequence[HasTree]) -> None:
+        """Exact counts of this step, for the log."""
         trained: TrainedNet = self.accelerator.unwrap_model(self.model)
         reward_R = reward_RH @ trained.net.combine_H.to(reward_RH)
-        offset, margins = 0, []
-        for unit in units:
-            chosen, rejected = torch.tensor(unit.chosen) + offset, torch.tensor(unit.rejected) + offset
-            margins.append(reward_R[chosen] - reward_R[rejected])
-            offset += len(unit.tree.branches)
-        margin_P = torch.cat(margins)
-        is_decided_P = torch.tensor([label > 0.5 for unit in units for label in unit.label], device=margin_P.device)
-        decided = margin_P[is_decided_P]
-        right = float((decided > 0).sum()) + 0.5 * float((decided == 0).sum())
-        self._recent.append(
-            {
-                "pairs": len(margin_P),
-                "decided": len(decided),
-                "right": right,
-                "margin": float(margin_P.sum()),
-                "tokens": sum(unit.tree.n_tokens for unit in units),
-            }
-        )
+        tokens = {"tokens": float(sum(unit.tree.n_tokens for unit in units))}
+        self._recent.append(self.objective.counts(reward_R, units) | tokens)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the exact training accuracy and mean margin of the pairs since the last entry."""
+        """Add what the objective makes of the exact counts since the last entry."""
         if "loss" in logs and self._recent:
             sums = {name: sum(step[name] for step in self._recent) for name in self._recent[0]}
-            logs = {
-                **logs,
-                "accuracy": sums["right"] / sums["decided"] if sums["decided"] else math.nan,
-                "margin": sums["margin"] / sums["pairs"],
-                "pairs": sums["pairs"],
-                "unique_tokens": sums["tokens"],
-            }
+            logs = {**logs, **self.objective.summary(sums), "unique_tokens": sums["tokens"]}
             self._recent.clear()
         super().log(logs, start_time)
 

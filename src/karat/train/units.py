@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,6 +21,13 @@ from karat.train.losses import PairBatch
 from karat.types import AccountEntry, PreferencePair
 
 GROUPS_PER_CALL = 512
+
+
+class HasTree(Protocol):
+    """A training unit, to the trainer: the tree that is run through the network."""
+
+    @property
+    def tree(self) -> TokenTree: ...
 
 
 @dataclass(frozen=True, slots=True)
