@@ -15,7 +15,7 @@ Policy = Literal["auto", "strict", "standard", "any"]
 class GradeConfig:
     """How candidates are run and judged. Times in seconds, sizes in megabytes."""
 
-    workers: int = option(0, "Candidates graded at once; 0: two for each processor (on a Ray cluster one).")
+    workers: int = option(0, "Candidates graded at once; 0: one for each processor.")
     ray: bool = option(False, "Grade on a Ray cluster: RAY_ADDRESS names it, else one is started on this machine.")
     backend: Backend = option("auto", "What isolates the code; auto: the strongest that works here.")
     policy: Policy = option(

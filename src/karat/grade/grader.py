@@ -27,9 +27,6 @@ from karat.grade.verdict import counts, judge, judge_tests
 from karat.sandbox.pool import SandboxPool, usable_processors
 from karat.sandbox.types import Sandbox
 
-WORKERS_PER_PROCESSOR = 2
-"""Grader and candidate wait for each other at every call; a second worker fills those gaps (docs/grade-speed.md)."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Held:
@@ -53,7 +50,7 @@ class Grader:
         if len(self.tasks) != len(tasks):
             twice = next(task.task_id for i, task in enumerate(tasks) if task.task_id in {t.task_id for t in tasks[:i]})
             raise InputError(f"task_id {twice!r} is given twice: each task needs its own.")
-        self.workers = self.config.workers or WORKERS_PER_PROCESSOR * processors()
+        self.workers = self.config.workers or processors()
         self._lock = threading.Lock()
         self._problems: dict[str, Future[str]] = {}
         with ExitStack() as opened:
