@@ -22,9 +22,12 @@ class FitConfig:
     """
 
     model: str = option("default", "Backbone: hub name, local folder, or 'default' (SmolLM2-135M-Instruct).")
+    pairs_per_step: int = option(
+        8, "Preference pairs in one optimiser step (with --group: prompts; with --process: problems, each in whole)."
+    )
     max_steps: int = option(-1, "Stop after this many optimiser steps; -1: as many as --epochs asks for.")
     epochs: float = option(
-        1.0, "Passes over the training pairs. Reward models over-fit quickly; 1 is the field's habit."
+        1.0, "Passes over the training data. Reward models over-fit quickly; 1 is the field's habit."
     )
     lr: float = option(
         0.0, "Peak learning rate; 0: 2e-5 for the trunk in full, 1e-4 with --freeze-below, 2e-4 with --lora."
@@ -50,7 +53,7 @@ class FitConfig:
         TOKENS_PER_PACK, "Most tokens in one forward pass; bounds the memory whatever the step's size."
     )
     test_fraction: float = option(0.1, "Share of prompts held out for the evaluation; 0: none.")
-    test_data: str = option("", "Pairs to evaluate on instead of a held-out share.")
+    test_data: str = option("", "Pairs (with --process: solutions) to evaluate on instead of a held-out share.")
     test_split: str = option("", "Split of --test-data, where that is a folder or hub data set.")
     save_steps: int = option(50, "Steps between checkpoints; a killed run resumes from the last complete one.")
     log_steps: int = option(1, "Steps between log entries.")
@@ -62,6 +65,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         checks = (
+            ("pairs_per_step", self.pairs_per_step >= 1, "at least 1"),
             ("max_steps", self.max_steps == -1 or self.max_steps >= 1, "-1 or at least 1"),
             ("epochs", self.epochs > 0, "more than 0"),
             ("lr", self.lr >= 0, "0 (automatic) or more"),
@@ -85,7 +89,6 @@ class FitConfig:
 class TrainConfig(ReadingConfig, FitConfig):
     """How a reward model is trained from preference pairs. Probabilities in [0, 1]."""
 
-    pairs_per_step: int = option(8, "Preference pairs in one optimiser step (with --group: prompts).")
     loss: LossName = option(
         "bt", "bt, margin (needs a strength), strength (scaled by it), or robust (label-flip noise)."
     )
@@ -127,7 +130,6 @@ class TrainConfig(ReadingConfig, FitConfig):
         ReadingConfig.__post_init__(self)
         FitConfig.__post_init__(self)
         checks = (
-            ("pairs_per_step", self.pairs_per_step >= 1, "at least 1"),
             ("loss", self.loss in ("bt", "margin", "strength", "robust"), "one of bt, margin, strength, robust"),
             ("flip_rate", self.flip_rate == -1 or 0 <= self.flip_rate < 0.5, "-1 (estimate) or in [0, 0.5)"),
             ("center", self.center >= 0, "0 or more"),

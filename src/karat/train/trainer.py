@@ -203,12 +203,15 @@ class TreeTrainer(Trainer):
 
 
 class Pace(TrainerCallback):
-    """Counts pairs and tokens against the clock, and reports progress with pairs per second."""
+    """Counts labelled items (pairs, steps) and tokens against the clock, and reports progress with items per second."""
 
-    def __init__(self, progress: Callable[..., None] | None, pairs_per_step: float, tokens_per_step: float) -> None:
+    def __init__(
+        self, progress: Callable[..., None] | None, items_per_step: float, tokens_per_step: float, *, items: str
+    ) -> None:
         self.progress = progress
-        self.pairs_per_step = pairs_per_step
+        self.items_per_step = items_per_step
         self.tokens_per_step = tokens_per_step
+        self.items = items
         self.steps = 0
         self.seconds = 0.0
         self._began = 0.0
@@ -220,5 +223,5 @@ class Pace(TrainerCallback):
         self.seconds += time.perf_counter() - self._began
         self.steps += 1
         if self.progress:
-            rate = self.steps * self.pairs_per_step / self.seconds
-            self.progress("training", state.global_step, state.max_steps, f"{rate:.2f} pairs/s")
+            rate = self.steps * self.items_per_step / self.seconds
+            self.progress("training", state.global_step, state.max_steps, f"{rate:.2f} {self.items}/s")
