@@ -42,6 +42,7 @@ CHECKS = (
     "stress.evidence",
     "stress.findings",
     "stress.mitigation_findings",
+    "stress.proxies_findings",
     "stress.rl.findings",
     "stress.synthetic.findings",
     "stress.transfer.findings",

@@ -115,11 +115,11 @@ def cross_fitted_difference(
     n_prompts = len(gold_PN)
     if n_prompts < 4:
         return Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
-    difference_P = _at_best_of_other_half(gold_PN, candidates) - gold_PN[:, against]
+    difference_P = at_best_of_other_half(gold_PN, candidates) - gold_PN[:, against]
     mean, error = float(difference_P.mean()), float(difference_P.std(ddof=1)) / math.sqrt(n_prompts)
     down = up = 0.0
     if unseen_2N is not None:
-        best_2 = unseen_2N[:, candidates][:, _best_of_halves(gold_PN, candidates)].mean(axis=1)
+        best_2 = unseen_2N[:, candidates][:, best_of_halves(gold_PN, candidates)].mean(axis=1)
         down, up = (float(best_2[side] + unseen_2N[1 - side, against]) for side in (0, 1))
     if error <= 1e-12 * max(1.0, abs(mean)):
         ends = (mean - down, mean + up) if down + up > 0 else (math.nan, math.nan)
@@ -128,15 +128,15 @@ def cross_fitted_difference(
     return Interval(mean, mean - half - down, mean + half + up, n_prompts, "jackknife t")
 
 
-def _at_best_of_other_half(gold_PN: np.ndarray, candidates: slice) -> np.ndarray:
+def at_best_of_other_half(gold_PN: np.ndarray, candidates: slice) -> np.ndarray:
     """Gold of each prompt at the candidate that is best for the other half of the prompts (even, odd), shape (P,)."""
     gold_P = np.empty(len(gold_PN))
-    of_even, of_odd = _best_of_halves(gold_PN, candidates)
+    of_even, of_odd = best_of_halves(gold_PN, candidates)
     gold_P[::2], gold_P[1::2] = gold_PN[::2, candidates][:, of_odd], gold_PN[1::2, candidates][:, of_even]
     return gold_P
 
 
-def _best_of_halves(gold_PN: np.ndarray, candidates: slice) -> tuple[int, int]:
+def best_of_halves(gold_PN: np.ndarray, candidates: slice) -> tuple[int, int]:
     """Which candidate is best for the even prompts, and for the odd ones."""
     even, odd = (int(np.argmax(gold_PN[first::2, candidates].mean(axis=0))) for first in (0, 1))
     return even, odd
@@ -156,7 +156,7 @@ def drop_height(gold_PN: np.ndarray, candidates: slice, *, level: float = 0.95) 
     undefined = Interval(math.nan, math.nan, math.nan, n_prompts, "undefined")
     if n_prompts < 4:
         return undefined
-    best_P = _at_best_of_other_half(gold_PN, candidates)
+    best_P = at_best_of_other_half(gold_PN, candidates)
     lost_P, gained_P = best_P - gold_PN[:, -1], best_P - gold_PN[:, 0]
     lost, gained = float(lost_P.mean()), float(gained_P.mean())
     squares = float(stdtrit(n_prompts - 1, 0.5 + level / 2)) ** 2 * np.cov(lost_P, gained_P) / n_prompts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from karat.report.plots import _BASELINE, _MUTED, _OK, _PROBLEM, _SERIES, _WIDE_IN, Plot, _render
-from karat.report.text import format_number
+from karat.report.text import escape_short, format_number
 from karat.types import Table
 
 _COLUMNS = ("labels", "noise", "rule", "kl", "proxy", "gold", "gold_low", "gold_high")
@@ -79,5 +79,45 @@ def _spoken(table: Table, size: int, rate: float) -> str:
     return f"{size:,} labels, {rate:.0%} flipped: {told}"
 
 
-PANELS: Mapping[str, Callable[[Table], Plot | None]] = {"synthetic_curves": by_labels_and_noise}
+_PROXY_LINES: tuple[tuple[str, Any], ...] = tuple(
+    (colour, line) for line in ("-", _DASHED) for colour in (_SERIES, _PROBLEM, _OK, _BASELINE)
+)
+"""Colour and line of each proxy; of more than eight the first are drawn."""
+
+
+def by_proxy(table: Table) -> Plot | None:
+    """Gold at best of n by each of several proxies, over the distance from the reference."""
+    columns = ("proxy", "kl", "gold", "gold_low", "gold_high")
+    if any(name not in table.columns for name in columns) or not table.rows:
+        return None
+    at = {name: table.columns.index(name) for name in columns}
+    names = list(dict.fromkeys(row[at["proxy"]] for row in table.rows))[: len(_PROXY_LINES)]
+    series = {
+        name: [[row[at[column]] for row in table.rows if row[at["proxy"]] == name] for column in columns[1:]]
+        for name in names
+    }
+
+    def draw(axes: Any) -> None:
+        for (colour, line), (name, (kl, gold, low, high)) in zip(_PROXY_LINES, series.items(), strict=False):
+            distance = [math.sqrt(max(nats, 0.0)) for nats in kl]
+            axes.plot(distance, gold, color=colour, ls=line, marker="o", ms=2.5, label=escape_short(str(name), 30))
+            axes.fill_between(distance, low, high, color=colour, alpha=0.12, lw=0)
+        axes.axhline(0, color=_MUTED, lw=0.7, zorder=1)
+        axes.set_xlabel("distance of best of n from the reference policy, sqrt(KL in nats)")
+        axes.set_ylabel("gain in gold, SD")
+        axes.legend(loc="best", ncols=2 if len(names) > 4 else 1)
+
+    spoken = "; ".join(
+        f"{escape_short(str(name), 30)} {format_number(gold[-1])}" for name, (_, gold, *_) in series.items()
+    )
+    return _render(
+        table.name, draw, f"Gold at the largest n by each proxy, SD over the reference: {spoken}.",
+        "A line falls where its proxy is gamed. Bands: 95 %, pointwise, over prompts.", height_in=3.4, width_in=6.4,
+    )  # fmt: skip
+
+
+PANELS: Mapping[str, Callable[[Table], Plot | None]] = {
+    "synthetic_curves": by_labels_and_noise,
+    "proxy_curves": by_proxy,
+}
 """Table name -> the figure drawn beside it."""

@@ -25,6 +25,13 @@ class StressConfig:
         default="",
         metadata={"help": "Columns of further rewards, by comma: ensembles of them and the proxy are compared."},
     )
+    against: str = field(
+        default="",
+        metadata={
+            "help": "Columns of other proxies, by comma: each is optimised alone and set beside the proxy, to tell "
+            "which is harder to game."
+        },
+    )
     max_n: int = field(
         default=0, metadata={"help": "Largest best-of-n; 0: as far as most of the pool's responses reach."}
     )
@@ -76,11 +83,19 @@ class StressConfig:
                 raise InputError(
                     f"members: {name!r} is the proxy, the gold or named twice. Name each other reward once."
                 )
+        self._check_against()
         require_least(self, {"max_n": 0, "resamples": 100, "references": 2})
         if self.max_n == 1:
             raise InputError("max_n = 1: best of 1 is no choice at all. Give 2 or more, or 0.")
         _ = self.rule_settings  # which refuses what is out of range
         self._check_export()
+
+    def _check_against(self) -> None:
+        for name in self.against_names:
+            if name in (self.proxy, self.gold) or self.against_names.count(name) > 1:
+                raise InputError(
+                    f"against: {name!r} is the proxy, the gold or named twice. Name each other proxy once."
+                )
 
     def _check_export(self) -> None:
         if self.export and self.export not in (BEST, *RULES):
@@ -101,6 +116,11 @@ class StressConfig:
     def member_names(self) -> tuple[str, ...]:
         """The columns of `members`."""
         return tuple(name.strip() for name in self.members.split(",") if name.strip())
+
+    @property
+    def against_names(self) -> tuple[str, ...]:
+        """The columns of `against`."""
+        return tuple(name.strip() for name in self.against.split(",") if name.strip())
 
     @property
     def rule_settings(self) -> RuleSettings:

@@ -128,7 +128,7 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
     count_BP = prompt_draws(matrix.n_prompts, config.resamples, np.random.default_rng([config.seed, 0]))
     proxy_sd = within_prompt_sd(matrix.proxy_PG)
     proxy_raw = best_of_n_curve(matrix, n_N, count_BP, of_proxy=True)
-    proxy = _relative(proxy_raw, proxy_sd)
+    proxy = relative_curve(proxy_raw, proxy_sd)
     kl_PN, chi2_PN = zip(
         *(best_of_n_divergence(row[:size], n_N) for row, size in zip(matrix.proxy_PG, matrix.size_P, strict=True)),
         strict=True,
@@ -152,7 +152,7 @@ def measure(pool: StressPool, config: StressConfig) -> Stressed:
     )
 
 
-def _relative(curve: Curve, sd: float) -> Curve:
+def relative_curve(curve: Curve, sd: float) -> Curve:
     """Gains over n = 1 in standard deviations; the scale is taken as known."""
     scale = sd if sd > 0 else math.nan
     mean_N, draw_BN = (curve.mean_N - curve.mean_N[0]) / scale, (curve.draw_BN - curve.draw_BN[:, [0]]) / scale
@@ -178,7 +178,7 @@ def _gold_side(
     matrix, n_N = pool.matrix, proxy.n_N
     sd, scale = within_prompt_sd(matrix.value_PG), within_prompt_sd(matrix.proxy_PG)
     raw = best_of_n_curve(matrix, n_N, count_BP)
-    curve = _relative(raw, sd)
+    curve = relative_curve(raw, sd)
     is_complete = pool.n_missing_gold == 0
     by_prompt_PN = np.full((matrix.n_prompts, n_N.size), np.nan)
     hedges: dict[str, Optimum] = {}

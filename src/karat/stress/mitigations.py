@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from karat.errors import InputError
-from karat.numerics.best_of_n import PoolMatrix, largest_n, pool_matrix, prompt_draws
+from karat.numerics.best_of_n import PoolMatrix, pool_matrix, prompt_draws
 from karat.numerics.equal_kl import (
     AtKl,
     Path,
@@ -34,7 +34,7 @@ from karat.numerics.mitigations import member_scales, within_prompt_scale
 from karat.numerics.rule_names import OF_SEVERAL, RULES, RuleSettings
 from karat.rewards.mitigated import reference_similarity
 from karat.stress.config import StressConfig
-from karat.stress.pool import StressPool
+from karat.stress.pool import StressPool, common_responses
 
 LEAST_PROMPTS = 4
 """Two halves, each with two prompts to see what varies within them."""
@@ -135,36 +135,25 @@ def usable_responses(pool: StressPool, config: StressConfig) -> Usable:
 
     Similarity to the references is left out; `with_similarity` adds it.
     """
-    order_PG = pool.matrix.order_PG
-    is_known = (order_PG >= 0) & ~np.isnan(pool.member_RM[order_PG]).any(axis=2)
-    size_P = is_known.sum(axis=1)
-    max_n = min(pool.max_n, largest_n(size_P))
-    kept = np.flatnonzero(size_P >= max(max_n, 1))
-    count = min(config.references, int(size_P[kept].min(initial=config.references)))
-    index, place, reference = [], [], []
-    for number, prompt in enumerate(kept):
-        own = np.sort(order_PG[prompt][is_known[prompt]])
-        index.append(own)
-        place.append(np.full(own.size, number))
-        reference.append(np.arange(own.size) < count)
-    index_R = np.concatenate(index) if index else np.zeros(0, int)
-    is_reference_R = np.concatenate(reference) if reference else np.zeros(0, bool)
-    gold_of = np.full(len(pool.responses), np.nan)
-    gold_of[order_PG[order_PG >= 0]] = pool.matrix.value_PG[order_PG >= 0]
-    n_members = pool.member_RM.shape[1]
+    found = common_responses(pool, pool.member_RM)
+    size_P = np.bincount(found.place_R)
+    count = min(config.references, int(size_P.min(initial=config.references)))
+    rank_R = np.arange(found.place_R.size) - np.repeat(np.cumsum(size_P) - size_P, size_P)
+    is_reference_R = rank_R < count
+    member_RM = pool.member_RM[found.index_R]
     return Usable(
         inputs=RuleInputs(
-            member_RM=pool.member_RM[index_R],
-            length_R=np.array([float(len(pool.responses[i])) for i in index_R]),
-            place_R=np.concatenate(place) if place else np.zeros(0, int),
-            reference_PMK=pool.member_RM[index_R[is_reference_R]].reshape(len(kept), count, n_members).swapaxes(1, 2),
+            member_RM=member_RM,
+            length_R=np.array([float(len(pool.responses[i])) for i in found.index_R]),
+            place_R=found.place_R,
+            reference_PMK=member_RM[is_reference_R].reshape(size_P.size, count, member_RM.shape[1]).swapaxes(1, 2),
         ),
-        gold_R=gold_of[index_R],
-        index_R=index_R,
+        gold_R=found.gold_R,
+        index_R=found.index_R,
         is_reference_R=is_reference_R,
-        max_n=max_n,
-        n_missing=int((order_PG >= 0).sum() - is_known.sum()),
-        n_small=int(size_P.sum()) - index_R.size,
+        max_n=found.max_n,
+        n_missing=found.n_missing,
+        n_small=found.n_small,
     )
 
 

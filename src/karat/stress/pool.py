@@ -52,6 +52,9 @@ class StressPool:
     member_RM: np.ndarray
     """Scores of the proxy and of its fellow members, by response as it was read; NaN where missing."""
     member_names: tuple[str, ...]
+    rival_RM: np.ndarray
+    """The same of the proxy and of those that it is set beside."""
+    rival_names: tuple[str, ...]
     n_missing_proxy: int
     n_missing_gold: int
     n_small_prompts: int
@@ -65,6 +68,49 @@ class StressPool:
         return int(self.matrix.size_P.sum())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """The responses that have every one of some scores, of prompts that keep enough of them.
+
+    Attributes:
+        index_R: place of each in the pool as it was read; place_R: its prompt, from 0; gold_R: NaN where missing.
+        max_n: responses that each prompt has at least.
+        n_missing: responses left out for want of a score; n_small: of prompts that are then left with too few.
+    """
+
+    index_R: np.ndarray
+    place_R: np.ndarray
+    gold_R: np.ndarray
+    max_n: int
+    n_missing: int
+    n_small: int
+
+    @property
+    def n_prompts(self) -> int:
+        return len(np.unique(self.place_R))
+
+
+def common_responses(pool: StressPool, score_RM: np.ndarray) -> Common:
+    """Those of the pool whose scores are all known, in the order they were read within each prompt.
+
+    Args:
+        score_RM: by response as it was read, the proxy first.
+    """
+    order_PG = pool.matrix.order_PG
+    is_known = (order_PG >= 0) & ~np.isnan(score_RM[order_PG]).any(axis=2)
+    size_P = is_known.sum(axis=1)
+    max_n = min(pool.max_n, largest_n(size_P))
+    kept = np.flatnonzero(size_P >= max(max_n, 1))
+    own = [np.sort(order_PG[prompt][is_known[prompt]]) for prompt in kept]
+    index_R = np.concatenate(own) if own else np.zeros(0, int)
+    gold_of = np.full(len(pool.responses), np.nan)
+    gold_of[order_PG[order_PG >= 0]] = pool.matrix.value_PG[order_PG >= 0]
+    return Common(
+        index_R=index_R, place_R=np.repeat(np.arange(kept.size), size_P[kept]), gold_R=gold_of[index_R], max_n=max_n,
+        n_missing=int((order_PG >= 0).sum() - is_known.sum()), n_small=int(size_P.sum()) - index_R.size,
+    )  # fmt: skip
+
+
 def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
     """Read a pool and put the named columns into prompt order.
 
@@ -76,11 +122,13 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
     account = stream.account()
     if isinstance(source, str) and source in POOLS:
         account = replace(account, source=source)  # its name is the same on every machine, its path is not
-    members = config.member_names
-    named = {config.proxy: "proxy", config.gold: "gold", **dict.fromkeys(members, "member")}
+    members, rivals = config.member_names, config.against_names
+    others = {**dict.fromkeys(members, "member"), **dict.fromkeys(rivals, "against")}
+    named = {config.proxy: "proxy", config.gold: "gold", **others}
     score = named_scores(records, named, account.source)
     proxy_R, gold_R = score[config.proxy], score[config.gold]
     member_RM = np.stack([score[name] for name in (config.proxy, *members)], axis=1)
+    rival_RM = np.stack([score[name] for name in (config.proxy, *rivals)], axis=1)
     whole = pool_matrix(proxy_R, gold_R, [record.prompt_id for record in records])
     max_n = config.max_n or largest_n(whole.size_P)
     used = np.flatnonzero(whole.size_P >= max_n)
@@ -104,6 +152,8 @@ def read_stress_pool(source: Any, config: StressConfig) -> StressPool:
         records=tuple(records),
         member_RM=member_RM,
         member_names=(config.proxy, *members),
+        rival_RM=rival_RM,
+        rival_names=(config.proxy, *rivals),
         n_missing_proxy=int(np.isnan(proxy_R).sum()),
         n_missing_gold=int(np.isnan(matrix.value_PG[matrix.order_PG >= 0]).sum()) if config.gold else 0,
         n_small_prompts=len(left_out),

@@ -18,6 +18,13 @@ from karat.stress.findings import findings_of
 from karat.stress.mitigation_findings import mitigation_finding, mitigation_table, mitigation_values
 from karat.stress.mitigations import Comparison, compare_mitigations
 from karat.stress.pool import StressPool, read_stress_pool
+from karat.stress.proxies import compare_proxies
+from karat.stress.proxies_findings import (
+    proxies_findings,
+    proxies_lead,
+    proxies_tables,
+    proxies_values,
+)
 from karat.stress.tables import tables_of, values_of
 from karat.types import Result
 
@@ -39,8 +46,8 @@ def stress(
         out: folder that `export` writes a reward to; only that needs one.
         config: columns and settings; `options` override single fields by name (`proxy` is required).
         progress: called as progress(stage, done, total, note).
-    Returns: findings ST301 to ST310; tables of the curves, mitigations, fits, labels and inflation; values with stable
-        names.
+    Returns: findings ST301 to ST310, and ST801 and ST802 where `against` names other proxies; tables of the curves,
+        mitigations, fits, labels and inflation; values with stable names.
     Raises: InputError, DataError and their kin for input that cannot be used.
     """
     config = replace(config, **options) if config else StressConfig(**options)
@@ -53,27 +60,36 @@ def stress(
         progress("best of n", 0, read.max_n, f"{read.matrix.n_prompts} prompts")
     found = measure(read, config)
     comparison, exported = _mitigations(read, config, out, progress)
+    contest = compare_proxies(read, config) if config.against and config.gold else None
     curves, *others = tables_of(read, found, (config.proxy, config.gold))
     mitigations = mitigation_table(comparison, f"{exported.rule} in {exported.folder}" if exported else "")
     stated = (
         *findings_of(read, found, config.gold),
         mitigation_finding(comparison, config),
         *evidence_findings(read, found),
+        *proxies_findings(contest, config),
     )
     return Result(
         command="stress",
         findings=tuple(
             finding if finding.verdict == "not checked" else replace(finding, gold=config.gold) for finding in stated
         ),
-        tables=(curves, *([mitigations] if mitigations.rows else []), *others, account_table(read.account)),
+        tables=(
+            curves,
+            *proxies_tables(contest),
+            *([mitigations] if mitigations.rows else []),
+            *others,
+            account_table(read.account),
+        ),
         values={
             **values_of(read, found),
             **mitigation_values(comparison),
+            **(proxies_values(contest) if config.against else {}),
             "exported": exported.rule if exported else "",
         },
         files=exported.files if exported else (),
         provenance={**asdict(config), "pool": read.name, "fingerprint": read.account.fingerprint},
-        lead=_lead(config, found),
+        lead=_lead(config, found) + proxies_lead(contest),
     )
 
 
