@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from karat.audit.reward.benchmarks import audit_benchmarks
-from karat.audit.reward.benchmarks.columns import ColumnReward, step_scorer
+from karat.audit.reward.benchmarks.columns import ColumnReward, step_function
 from karat.audit.reward.benchmarks.items import StepBenchmark, StepItem
 from karat.audit.reward.benchmarks.steps import step_numbers, step_outcomes
 from karat.audit.reward.config import AuditRewardConfig
@@ -92,7 +92,7 @@ def test_one_subset_may_serve_the_others(tmp_path: Path) -> None:
     result = audit(ColumnReward("prm"), folder, step_threshold="gsm8k")
     found = numbers(result, "benchmark_processbench")
     assert found["overall (macro)"]["score"] == pytest.approx((found["gsm8k"]["score"] + found["math"]["score"]) / 2)
-    assert "tuned on gsm8k" in next(t for t in result.tables if t.name == "benchmark_processbench").note
+    assert "tuned on 80 solutions of gsm8k" in next(t for t in result.tables if t.name == "benchmark_processbench").note
     with pytest.raises(InputError, match="no number and no subset; subsets: gsm8k, math"):
         step_outcomes(_benchmark(folder), [np.zeros(4)] * 160, threshold="aime", seed=0)
 
@@ -157,6 +157,6 @@ def test_a_scorer_that_fails_leaves_solutions_missing(tmp_path: Path) -> None:
 
 def test_functions_of_steps_and_others() -> None:
     good = FunctionReward("m:f", lambda prompt, steps: [1.0] * len(steps))
-    assert step_scorer(good)("p", ["a", "b"]) == [1.0, 1.0]
+    assert step_function(good)("p", ["a", "b"]) == [1.0, 1.0]
     with pytest.raises(InputError, match="m:g gives a response one score"):
-        step_scorer(FunctionReward("m:g", lambda prompts, completions: [1.0]))
+        step_function(FunctionReward("m:g", lambda prompts, completions: [1.0]))

@@ -16,15 +16,18 @@ import numpy as np
 
 from karat.audit.parts import Progress
 from karat.audit.reward.benchmarks.items import Benchmark, StepBenchmark
-from karat.errors import DataError, InputError
+from karat.errors import DataError, InputError, KaratError
 from karat.rewards.groups import Group
 from karat.rewards.kinds import FunctionReward, load_reward
+from karat.rewards.process import StepProblem, StepScorer
 from karat.rewards.protocol import Reward
 from karat.types import NAN, Score
 
 COLUMN = "column:"
 GROUPS_PER_CALL = 256
-StepScorer = Callable[[str, list[str]], Sequence[float]]
+PROBLEMS_PER_CALL = 32
+StepFunction = Callable[[str, list[str]], Sequence[float]]
+UNSCORED = "a step has no score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ def step_scores(reward: Reward, benchmark: StepBenchmark, *, progress: Progress 
     if isinstance(reward, ColumnReward):
         _require_column(reward.column, benchmark)
         return _of_column(reward.column, [(item.columns, len(item.steps)) for item in benchmark.items])
-    scorer = step_scorer(reward)
+    if isinstance(reward, StepScorer):
+        return _of_problems(reward, benchmark, progress)
+    scorer = step_function(reward)
     found: list[np.ndarray] = []
     reasons: Counter[str] = Counter()
     for number, item in enumerate(benchmark.items):
@@ -123,7 +128,35 @@ def step_scores(reward: Reward, benchmark: StepBenchmark, *, progress: Progress 
     return Scored(found, reasons)
 
 
-def step_scorer(reward: Reward) -> StepScorer:
+def _of_problems(scorer: StepScorer, benchmark: StepBenchmark, progress: Progress | None) -> Scored:
+    """All solutions of a problem together, several problems a call: the prompt is computed once for them."""
+    by_prompt: dict[str, list[int]] = {}
+    for index, item in enumerate(benchmark.items):
+        by_prompt.setdefault(item.prompt, []).append(index)
+    problems = list(by_prompt.items())
+    found = [np.array([])] * len(benchmark.items)
+    reasons: Counter[str] = Counter()
+    for start in range(0, len(problems), PROBLEMS_PER_CALL):
+        if progress:
+            progress(f"scoring {benchmark.name}", start, len(problems), scorer.name)
+        call = problems[start : start + PROBLEMS_PER_CALL]
+        asked = [StepProblem(prompt, tuple(benchmark.items[index].steps for index in mine)) for prompt, mine in call]
+        failed = ""
+        try:
+            scores = scorer.score_problems(asked)
+        except KaratError:
+            raise
+        except Exception as error:  # the user's code may raise anything; the other problems must survive it
+            failed = f"raised {type(error).__name__}: {error}"
+            scores = [[np.full(len(steps), math.nan) for steps in problem.solutions] for problem in asked]
+        for (_, mine), of_problem in zip(call, scores, strict=True):
+            for index, given in zip(mine, of_problem, strict=True):
+                found[index], reason = _checked(np.asarray(given), len(benchmark.items[index].steps))
+                reasons.update([failed or reason] if reason else [])
+    return Scored(found, reasons)
+
+
+def step_function(reward: Reward) -> StepFunction:
     """What scores the steps: a method `score_steps(prompt, steps)`, or a module:function with a parameter `steps`.
 
     Raises: InputError: it has neither.
@@ -146,16 +179,21 @@ def _of_column(name: str, rows: Sequence[tuple[Mapping[str, tuple[float, ...]], 
     return Scored(scores, Counter({f"column {name} holds no number": lost} if lost else {}))
 
 
-def _steps_of(scorer: StepScorer, prompt: str, steps: Sequence[str]) -> tuple[np.ndarray, str]:
+def _steps_of(scorer: StepFunction, prompt: str, steps: Sequence[str]) -> tuple[np.ndarray, str]:
     """Missing, with the reason, where the scorer raises, gives another number of scores, or one that is not finite."""
     nothing = np.full(len(steps), math.nan)
     try:
         given = np.asarray(list(scorer(prompt, list(steps))), dtype=float)
     except Exception as error:  # the user's code may raise anything; the other solutions must survive it
         return nothing, f"raised {type(error).__name__}: {error}"
+    return _checked(given, len(steps))
+
+
+def _checked(given: np.ndarray, n_steps: int) -> tuple[np.ndarray, str]:
+    nothing = np.full(n_steps, math.nan)
     if given.shape != nothing.shape:
         return nothing, "gave another number of scores than steps"
-    return (given, "") if np.isfinite(given).all() else (nothing, "gave a score that is not finite")
+    return (given, "") if np.isfinite(given).all() else (nothing, UNSCORED)
 
 
 def _require_column(name: str, benchmark: Benchmark | StepBenchmark) -> None:

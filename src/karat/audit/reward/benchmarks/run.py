@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from karat.audit.reward.benchmarks.scoring import (
     outcomes_of,
 )
 from karat.audit.reward.benchmarks.steps import StepOutcomes, blind_step_outcomes, step_numbers, step_outcomes
+from karat.audit.reward.benchmarks.thresholds import StoredThreshold, asked_for, write_thresholds
 from karat.audit.reward.config import AuditRewardConfig
 from karat.errors import DataError, InputError, ResourceError
 from karat.numerics.intervals import UNDEFINED, Interval
@@ -48,6 +50,8 @@ class _Run:
     config: AuditRewardConfig
     rng: np.random.Generator
     progress: Progress | None
+    tuned: dict[str, StoredThreshold] = field(default_factory=dict)
+    """By benchmark: the threshold of steps that was tuned on one subset."""
 
     @property
     def rival_names(self) -> str:
@@ -75,11 +79,12 @@ def audit_benchmarks(
     against: Reward | None = None,
     rng: np.random.Generator,
     progress: Progress | None = None,
+    out: Path | None = None,
 ) -> Result:
     """Score a reward on every benchmark of config.benchmarks, beside blind rules and the rewards of config.against.
 
     A benchmark that cannot be read, or on which the reward cannot be scored, is "not checked" with its reason; the
-    others go on.
+    others go on. A threshold of steps that was tuned on one subset is stored in `out`.
     """
     if against is None and config.against and not is_column(config.against):
         against = load_any(config.against, max_length=config.max_length)
@@ -98,7 +103,9 @@ def audit_benchmarks(
             key = _key(benchmark.name, taken)
             part: Callable[..., Result] = _steps if isinstance(benchmark, StepBenchmark) else _responses
             results.append(attempt(COMMAND, "RW601", f"{benchmark.name}: score", partial(part, benchmark, key, run)))
-    return _joined(results)
+    joined = _joined(results)
+    files = (str(write_thresholds(out, run.tuned)),) if out is not None and run.tuned else ()
+    return replace(joined, files=files)
 
 
 def _joined(results: Sequence[Result]) -> Result:
@@ -107,6 +114,7 @@ def _joined(results: Sequence[Result]) -> Result:
         findings=tuple(finding for result in results for finding in result.findings),
         tables=tuple(table for result in results for table in result.tables),
         values={name: value for result in results for name, value in result.values.items()},
+        provenance={name: value for result in results for name, value in result.provenance.items()},
     )
 
 
@@ -253,7 +261,8 @@ def _leads(numbers: Sequence[PairedNumber], mine: str, other: str) -> tuple[str,
 
 # ---------------------------------------------------------------------------------------------------------------- steps
 def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
-    threshold, resamples = run.config.step_threshold, run.config.resamples
+    resamples, asked = run.config.resamples, asked_for(run.config.step_threshold, benchmark.name)
+    threshold = asked.text
     scored = step_scores(run.reward, benchmark, progress=run.progress)
     mine = step_outcomes(benchmark, scored.scores, threshold=threshold, seed=run.config.seed)
     blind = blind_step_outcomes(benchmark, threshold=threshold, seed=run.config.seed)
@@ -277,19 +286,36 @@ def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
         )
     ]
     tables = [
-        state.step_table(key, benchmark, run.reward.name, numbers, mine.thresholds, mine.tuning),
+        state.step_table(key, benchmark, run.reward.name, numbers, mine.thresholds, asked.origin or mine.tuning),
         *state.missing_table(key, benchmark.name, scored.reasons),
     ]
     values = _values(key, head.interval, head.n, head.n_missing, head.blind)
-    alone = Result(COMMAND, findings=tuple(found), tables=tuple(tables), values=values)
+    values |= _threshold_values(key, mine, benchmark.name, run)
+    alone = Result(
+        COMMAND, findings=tuple(found), tables=tuple(tables), values=values,
+        provenance={f"benchmark_{key}_threshold": asked.origin or mine.tuning},
+    )  # fmt: skip
     return _beside_rivals(alone, benchmark, run, partial(_compared_steps, benchmark, key, mine, run))
+
+
+def _threshold_values(key: str, mine: StepOutcomes, name: str, run: _Run) -> dict[str, object]:
+    """The thresholds by subset; of one that was tuned on a subset, also that and how many solutions it has. Such a one
+    is remembered, to be stored."""
+    stem = f"benchmark_{key}_threshold"
+    values: dict[str, object] = {stem: dict(mine.thresholds)}
+    if mine.tuned is not None:
+        tuned = mine.tuned
+        run.tuned[name] = StoredThreshold(tuned.value, name, tuned.subset, tuned.n_solutions, run.reward.name)
+        values |= {f"{stem}_tuned": tuned.value, f"{stem}_split": tuned.subset, f"{stem}_n": tuned.n_solutions}
+    return values
 
 
 def _compared_steps(benchmark: StepBenchmark, key: str, mine: StepOutcomes, run: _Run) -> Result:
     """As `_compared`, for step rewards."""
     config, name, rivals = run.config, benchmark.name, run.rivals(benchmark)
+    threshold = asked_for(config.step_threshold, name).text
     theirs = [
-        step_outcomes(benchmark, scores, threshold=config.step_threshold, seed=config.seed)
+        step_outcomes(benchmark, scores, threshold=threshold, seed=config.seed)
         for scores in (step_scores(rival, benchmark, progress=run.progress).scores for rival in rivals)
     ]
     if len(rivals) == 1:

@@ -8,7 +8,7 @@ that the user gives, or tuned on one named subset and used on the others, or on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,15 @@ class StepNumber:
 
 
 @dataclass(frozen=True, slots=True)
+class TunedThreshold:
+    """A threshold, the subset that it was tuned on, and how many solutions with scores that has."""
+
+    value: float
+    subset: str
+    n_solutions: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepOutcomes:
     """Counts of every solution, shape (P, 4), NaN where not scored, and the thresholds that were used."""
 
@@ -57,6 +66,8 @@ class StepOutcomes:
     thresholds: dict[str, float]
     """By subset: the threshold, or the mean over folds."""
     tuning: str
+    tuned: TunedThreshold | None = None
+    """The threshold that was tuned on one named subset."""
 
 
 def statistic_of(benchmark: StepBenchmark, subset: str = "") -> Statistic:
@@ -93,12 +104,14 @@ def step_outcomes(benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, thr
             used[name] = shared
         else:
             used[name] = _cross_fit(benchmark, scores, at, total_PC, np.random.default_rng(seed))
-    tuning = "cross-fitted by problem within each subset"
+    tuning, tuned = "cross-fitted by problem within each subset", None
     if np.isfinite(given):
         tuning = f"given: {given:g}"
     elif threshold:
-        tuning = f"tuned on {threshold}, which is itself cross-fitted"
-    return StepOutcomes(total_PC, used, tuning)
+        n_solutions = by_subset[threshold].size
+        tuning = f"tuned on {n_solutions} solutions of {threshold}, which is itself cross-fitted"
+        tuned = TunedThreshold(shared, threshold, n_solutions) if np.isfinite(shared) else None
+    return StepOutcomes(total_PC, used, tuning, tuned)
 
 
 def step_numbers(
@@ -290,15 +303,28 @@ def _cross_fit(
 
     A fold whose other folds do not hold solutions of both kinds has no threshold, and is left NaN.
     """
+    used = []
+    for threshold, mine in _folds(benchmark, scores, at, rng):
+        if np.isfinite(threshold):
+            total_PC[mine] = _totals_at(benchmark, scores, mine, np.array([threshold]))[0]
+            used.append(threshold)
+    return float(np.mean(used)) if used else float("nan")
+
+
+def _folds(
+    benchmark: StepBenchmark, scores: Sequence[np.ndarray], at: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Of each fold of problems the threshold that is best on the other folds, and the fold's solutions."""
     clusters = sorted({benchmark.items[index].cluster for index in at})
     order = rng.permutation(len(clusters))
     fold_of = {clusters[place]: number % FOLDS for number, place in enumerate(order)}
     fold = np.array([fold_of[benchmark.items[index].cluster] for index in at])
-    used = []
     for number in range(min(FOLDS, len(clusters))):
-        threshold = _tuned(benchmark, scores, at[fold != number])
-        if np.isfinite(threshold):
-            mine = at[fold == number]
-            total_PC[mine] = _totals_at(benchmark, scores, mine, np.array([threshold]))[0]
-            used.append(threshold)
-    return float(np.mean(used)) if used else float("nan")
+        yield _tuned(benchmark, scores, at[fold != number]), at[fold == number]
+
+
+def fold_thresholds(benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, seed: int) -> dict[str, float]:
+    """By problem (cluster): the threshold tuned on the other folds of problems; NaN where it is undefined there."""
+    is_scored = np.array([bool(np.isfinite(score).all()) and score.size > 0 for score in scores])
+    folds = _folds(benchmark, scores, np.flatnonzero(is_scored), np.random.default_rng(seed))
+    return {benchmark.items[index].cluster: threshold for threshold, mine in folds for index in mine}
