@@ -14,6 +14,7 @@ end from here: the last one says all (`last`), and a minimum throws later eviden
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,7 +24,8 @@ from karat.errors import InputError
 
 Aggregate = Literal["min", "product", "last", "mean", "sum"]
 AGGREGATES: tuple[str, ...] = get_args(Aggregate)
-Credit = Literal["min", "sum"]
+LABELS = ("correctness", "monte-carlo")
+"""What labels say of a step: that it is right (people, judges, computation); how often rollouts from it end right."""
 
 _AGGREGATE: dict[str, Callable[[np.ndarray], np.floating]] = {
     "min": np.min,
@@ -32,6 +34,31 @@ _AGGREGATE: dict[str, Callable[[np.ndarray], np.floating]] = {
     "mean": np.mean,
     "sum": np.sum,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """An aggregate and why."""
+
+    aggregate: str
+    reason: str
+
+
+def advice(labels: str) -> Advice:
+    """Which aggregate fits scores that were learned from such labels (the module's docstring has the source).
+
+    Args:
+        labels: one of LABELS; empty: not known, taken as correctness.
+    Raises: InputError: no such labels.
+    """
+    if labels == "monte-carlo":
+        return Advice("last", "the score of a step is a value, the chance of a right end; the last one says all")
+    if labels in ("correctness", ""):
+        unknown = "" if labels else "what the labels say is not known; taken as correctness: "
+        return Advice(
+            "min", f"{unknown}the score of a step says whether it is right; a chain is as good as its weakest"
+        )
+    raise InputError(f"labels: there are none called {labels!r}; there are: {', '.join(LABELS)}.")
 
 
 def aggregate(prob_S: ArrayLike, how: str) -> float:

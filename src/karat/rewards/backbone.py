@@ -138,6 +138,16 @@ def _load_classifier(path: str, n_heads: int, dtype: torch.dtype, *, fresh_head:
     return model
 
 
+def load_whole(auto: Any, path: str) -> Any:
+    """A model by one of transformers' auto classes, in float32, every weight from the checkpoint; for other heads.
+
+    Raises: ModelError, ResourceError: as `load_network`.
+    """
+    model, report = _load(auto.from_pretrained, path, dtype=torch.float32, output_loading_info=True)
+    _require_complete(path, report, frozenset())
+    return model
+
+
 def _require_complete(path: str, report: Mapping[str, Any], may_lack: frozenset[str]) -> None:
     """Raises ModelError where the checkpoint lacks weights, or holds some of another shape than its config says."""
     mismatched = sorted(report["mismatched_keys"])

@@ -27,8 +27,10 @@ from karat.rewards.tree import TokenTree
 from karat.types import Message, Text, TokenIds
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from transformers import PreTrainedTokenizerBase
 
+Tokens = tuple[int, ...]
 MIN_PROMPT_TOKENS = 1
 
 
@@ -72,21 +74,11 @@ class Encoder:
 
     @property
     def chat_template(self) -> str:
-        template = self.tokenizer.chat_template
-        if isinstance(template, dict):  # several named templates: transformers uses the one called "default"
-            template = template.get("default")
-        return template or ""
+        return chat_template_of(self.tokenizer)
 
     def hash(self) -> str:
         """SHA-256 (first 16 hex digits) of everything but the vocabulary that decides the tokens of a text."""
-        facts = {
-            **asdict(self.policy),
-            "chat_template": self.chat_template,
-            "eos": self.tokenizer.eos_token_id,
-            "bos": self.tokenizer.bos_token_id,
-            "specials_around_plain_text": self.tokenizer("a")["input_ids"],
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        return encoding_hash(self.tokenizer, self.policy)
 
     def encode(self, group: Group) -> Encoded:
         """One prompt with its responses as a tree. Raises DataError or ModelError, see `encode_many`."""
@@ -103,7 +95,8 @@ class Encoder:
         encoded = []
         for group in groups:
             ids = [next(sequences) for _ in group.responses]
-            self._require_known(ids)
+            for sequence in ids:
+                require_known(sequence, self.vocabulary)
             if max(map(len, ids)) <= self.policy.max_length:
                 encoded.append(Encoded(TokenTree.from_sequences(ids)))
             else:
@@ -128,7 +121,13 @@ class Encoder:
         prompt = group.prompt
         if isinstance(prompt, TokenIds):
             return list(prompt.ids)
-        text = prompt if isinstance(prompt, str) else self._render(prompt, group.tools) if prompt else ""
+        text = (
+            prompt
+            if isinstance(prompt, str)
+            else render_conversation(self.tokenizer, prompt, group.tools)
+            if prompt
+            else ""
+        )
         if not text:
             return []
         return list(self.tokenizer([text], add_special_tokens=isinstance(prompt, str))["input_ids"][0])
@@ -149,14 +148,6 @@ class Encoder:
         n_shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, whole, strict=False)))
         return max(n_shared - cut, 0)
 
-    def _require_known(self, sequences: Sequence[Sequence[int]]) -> None:
-        """Raises DataError for ids outside the model's embedding, at which torch would fail or read foreign memory."""
-        if self.vocabulary and any(ids and not 0 <= min(ids) <= max(ids) < self.vocabulary for ids in sequences):
-            raise DataError(
-                f"a token id lies outside the model's vocabulary of {self.vocabulary}: the data was tokenised for "
-                "another model, or the tokenizer has more tokens than the model. Tokenise it with the model's own."
-            )
-
     def _texts(self, group: Group) -> list[tuple[str, bool] | tuple[int, ...]]:
         """One entry per response: (text, whether the tokenizer adds its special tokens), or ids as they came."""
         prompt = group.prompt
@@ -167,29 +158,13 @@ class Encoder:
             elif isinstance(prompt, str) and isinstance(response, str):
                 texts.append((prompt + response, True))
             elif isinstance(prompt, tuple) and isinstance(response, tuple):
-                texts.append((self._render(prompt + response, group.tools), False))
+                texts.append((render_conversation(self.tokenizer, prompt + response, group.tools), False))
             else:
                 raise DataError(
                     f"prompt is {_kind(prompt)} but a response is {_kind(response)}: "
                     "both must be plain text, both conversations, or both token ids. Convert one of them."
                 )
         return texts
-
-    def _render(self, messages: tuple[Message, ...], tools: str) -> str:
-        if not self.chat_template:
-            raise ModelError(
-                f"the data holds conversations, but the tokenizer of {self.tokenizer.name_or_path!r} has no chat "
-                "template. Use a model that has one, or put a chat_template.jinja into the model's folder."
-            )
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            rendered = self.tokenizer.apply_chat_template(
-                turns, tools=json.loads(tools) if tools else None, tokenize=False
-            )
-        except Exception as error:  # templates raise jinja errors of their own making
-            roles = ", ".join(message.role for message in messages)
-            raise DataError(f"the chat template refuses a conversation with the roles {roles}: {error}") from error
-        return str(rendered)
 
     def _tokenise(self, texts: list[Any]) -> list[list[int]]:
         out: list[list[int]] = [list(item) if not (item and isinstance(item[0], str)) else [] for item in texts]
@@ -244,3 +219,51 @@ class Encoder:
 
 def _kind(text: Text) -> str:
     return "token ids" if isinstance(text, TokenIds) else "plain text" if isinstance(text, str) else "a conversation"
+
+
+def chat_template_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The template that transformers would use; empty where there is none."""
+    template = tokenizer.chat_template
+    if isinstance(template, dict):  # several named templates: transformers uses the one called "default"
+        template = template.get("default")
+    return template or ""
+
+
+def encoding_hash(tokenizer: PreTrainedTokenizerBase, policy: DataclassInstance) -> str:
+    """SHA-256 (first 16 hex digits) of everything but the vocabulary that decides the tokens of a text."""
+    facts = {
+        **asdict(policy),
+        "chat_template": chat_template_of(tokenizer),
+        "eos": tokenizer.eos_token_id,
+        "bos": tokenizer.bos_token_id,
+        "specials_around_plain_text": tokenizer("a")["input_ids"],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def require_known(ids: Sequence[int], vocabulary: int) -> None:
+    """Raises DataError for ids outside the model's embedding, at which torch would fail or read foreign memory."""
+    if vocabulary and ids and not 0 <= min(ids) <= max(ids) < vocabulary:
+        raise DataError(
+            f"a token id lies outside the model's vocabulary of {vocabulary}: the data was tokenised for "
+            "another model, or the tokenizer has more tokens than the model. Tokenise it with the model's own."
+        )
+
+
+def render_conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: str = "") -> str:
+    """The chat template over a conversation and nothing else.
+
+    Raises: ModelError: the tokenizer has no template. DataError: the template refuses the conversation.
+    """
+    if not chat_template_of(tokenizer):
+        raise ModelError(
+            f"the data holds conversations, but the tokenizer of {tokenizer.name_or_path!r} has no chat "
+            "template. Use a model that has one, or put a chat_template.jinja into the model's folder."
+        )
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        rendered = tokenizer.apply_chat_template(turns, tools=json.loads(tools) if tools else None, tokenize=False)
+    except Exception as error:  # templates raise jinja errors of their own making
+        roles = ", ".join(message.role for message in messages)
+        raise DataError(f"the chat template refuses a conversation with the roles {roles}: {error}") from error
+    return str(rendered)

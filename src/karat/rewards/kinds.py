@@ -26,7 +26,8 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
         spec: a folder or hub name of a sequence-classification model, a karat folder (a reward model, or what
             `karat stress --export` or `karat audit reward --fix` wrote), `module:function` (called as TRL calls reward
             functions), `builtin:NAME` (see BUILTINS), `ensemble:A,B,...` of any of these, or `average:A,B,...`: one
-            model with the mean of the weights of several.
+            model with the mean of the weights of several. A process reward may be named with what makes a response's
+            score of its steps': FOLDER@min, product, last, mean or sum.
         max_length: tokens; 0: the reward's own limit. Only reward models use it.
         tokens_per_pack: most tokens in one forward pass. Only reward models use it.
     Raises: InputError: the text names nothing; its kin for what it names.
@@ -58,7 +59,11 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
     if is_mitigated(spec):
         return MitigatedReward.load(spec, max_length=max_length, tokens_per_pack=tokens_per_pack)
     from karat.rewards.model import RewardModel, resolve_model
+    from karat.rewards.process.model import ProcessReward, is_process, split_aggregate
 
+    path, how = split_aggregate(spec)
+    if how or is_process(resolve_model(path)):
+        return ProcessReward.load(resolve_model(path), how, max_length=max_length, tokens_per_pack=tokens_per_pack)
     return RewardModel.load(resolve_model(spec), max_length=max_length, tokens_per_pack=tokens_per_pack)
 
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from karat import __version__
 from karat.errors import InputError, ModelError, ResourceError
 from karat.rewards.backbone import RewardNet, load_network
-from karat.rewards.encoding import Encoded, Encoder, EncodingPolicy
+from karat.rewards.encoding import Encoded, Encoder, EncodingPolicy, encoding_hash
 from karat.rewards.groups import Group
 from karat.rewards.tree import TokenTree, pack_trees, plan_packs
 from karat.types import NAN, TOKENS_PER_PACK, Score
@@ -35,8 +35,13 @@ from karat.types import NAN, TOKENS_PER_PACK, Score
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from karat.rewards.process.encoding import StepEncoder
+    from karat.rewards.process.model import ProcessReward
+
 MANIFEST = "karat.json"
 HEADS = "karat_heads.safetensors"
+PROCESS_KIND = "process reward model"
+"""`kind` in the manifest of a network that is read at each step (`karat.rewards.process`)."""
 REFERENCE_SEQUENCES = 4
 REPLACED = (
     *("model*.safetensors", "model.safetensors.index.json", HEADS, "generation_config.json", "chat_template.jinja"),
@@ -90,25 +95,21 @@ class RewardModel:
             chat template that is not that of the training, for one).
         """
         manifest = read_manifest(path)
-        net, model = load_network(path, n_heads=None)
-        names: tuple[str, ...] = ("reward",)
-        heads_file = Path(path) / HEADS
-        if manifest.get("heads", {}).get("names", ["reward"]) != ["reward"]:
-            names = _load_heads(net, heads_file, manifest["heads"])
-        elif net.head.out_features != 1:
+        if manifest.get("kind") == PROCESS_KIND:
             raise ModelError(
-                f"{path} has {net.head.out_features} outputs; a reward has one. "
-                "Name a checkpoint with num_labels=1, or a karat folder that says how its heads combine."
+                f"{path} is a process reward model, whose score is read at each step, not at the end. Load it with "
+                "karat.rewards.load_reward, or average and compare it as that."
             )
+        net, model, names = load_saved_network(path, manifest)
         tokenizer = load_tokenizer(path)
         stored = manifest.get("encoding", {})
         policy = EncodingPolicy(
             max_length=max_length or stored.get("max_length", EncodingPolicy().max_length),
             append_eos=stored.get("append_eos", EncodingPolicy().append_eos),
         )
-        encoder = Encoder(tokenizer, policy, vocabulary=_vocabulary(net))
-        _require_same_encoding(encoder, stored, path)
-        net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+        encoder = Encoder(tokenizer, policy, vocabulary=vocabulary_of(net))
+        require_same_encoding(encoder, stored, path)
+        place_for_scoring(net, device)
         return cls(
             net,
             model,
@@ -118,6 +119,11 @@ class RewardModel:
             manifest=manifest,
             tokens_per_pack=tokens_per_pack,
         )
+
+    @property
+    def network_heads(self) -> tuple[str, ...]:
+        """Names of the network's heads: those of the reward."""
+        return self.head_names
 
     def score(self, groups: Sequence[Group]) -> list[list[Score]]:
         """Scores of every response of every group, in order; missing, with the reason, where a group cannot be encoded
@@ -175,18 +181,19 @@ def resolve_model(name: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- tokenizer
-def _vocabulary(net: RewardNet) -> int:
+def vocabulary_of(net: RewardNet) -> int:
+    """Token ids that the network has embeddings for."""
     embedding = net.trunk.get_input_embeddings()
     assert isinstance(embedding, nn.Embedding)
     return embedding.num_embeddings
 
 
-def _require_same_encoding(encoder: Encoder, stored: Mapping[str, Any], path: str) -> None:
+def require_same_encoding(encoder: Encoder | StepEncoder, stored: Mapping[str, Any], path: str) -> None:
     """Raises ModelError where texts would become other tokens than in training: scores would be off without a word."""
     if "hash" not in stored:
         return
-    trained = EncodingPolicy(**{name: stored[name] for name in asdict(encoder.policy) if name in stored})
-    found = Encoder(encoder.tokenizer, trained).hash()
+    trained = type(encoder.policy)(**{name: stored[name] for name in asdict(encoder.policy) if name in stored})
+    found = encoding_hash(encoder.tokenizer, trained)
     if found != stored["hash"]:
         raise ModelError(
             f"{path}: the chat template or the special tokens are not those of the training (hash {found}, "
@@ -255,6 +262,27 @@ def read_manifest(path: str) -> dict[str, Any]:
     return manifest
 
 
+def load_saved_network(path: str, manifest: Mapping[str, Any]) -> tuple[RewardNet, Any, tuple[str, ...]]:
+    """The network of a saved reward, the transformers model that owns its parts, and the names of its heads.
+
+    Raises: ModelError: not a reward with a scalar output, or heads that do not fit the manifest.
+    """
+    net, model = load_network(path, n_heads=None)
+    if manifest.get("heads", {}).get("names", ["reward"]) != ["reward"]:
+        return net, model, _load_heads(net, Path(path) / HEADS, manifest["heads"])
+    if net.head.out_features != 1:
+        raise ModelError(
+            f"{path} has {net.head.out_features} outputs; a reward has one. "
+            "Name a checkpoint with num_labels=1, or a karat folder that says how its heads combine."
+        )
+    return net, model, ("reward",)
+
+
+def place_for_scoring(net: RewardNet, device: str | None) -> None:
+    """Onto a torch device; None: CUDA where there is one."""
+    net.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+
+
 def _load_heads(net: RewardNet, file: Path, stated: Mapping[str, Any]) -> tuple[str, ...]:
     from safetensors.torch import load_file
 
@@ -285,7 +313,7 @@ def replace_head(net: RewardNet, weight_HD: Tensor, combine_H: Tensor) -> None:
     net.combine_H = combine_H.to(torch.float32).to(old.device)
 
 
-def save_reward_model(reward: RewardModel, out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def save_reward_model(reward: RewardModel | ProcessReward, out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Write the folder so that a crash or a full disk leaves either the old folder or the new one usable.
 
     Args:
@@ -328,7 +356,7 @@ def is_full_disk(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("inline_container" in str(error) or "PytorchStream" in str(error))
 
 
-def _write_folder(reward: RewardModel, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _write_folder(reward: RewardModel | ProcessReward, folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     from safetensors.torch import save_file
 
     net, model, tokenizer = reward.net, reward.model, reward.encoder.tokenizer
@@ -343,7 +371,7 @@ def _write_folder(reward: RewardModel, folder: Path, manifest: Mapping[str, Any]
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("score.")}
     model.save_pretrained(folder, state_dict={**state, "score.weight": plain.weight.data})
     tokenizer.save_pretrained(folder)
-    if reward.head_names != ("reward",):
+    if reward.network_heads != ("reward",):
         heads = {"weight": net.head.weight.detach().cpu().contiguous(), "combine": net.combine_H.cpu()}
         save_file(heads, folder / HEADS)
     full = {
@@ -351,7 +379,7 @@ def _write_folder(reward: RewardModel, folder: Path, manifest: Mapping[str, Any]
         "kind": "reward model",
         **manifest,
         "encoding": {**asdict(reward.encoder.policy), "hash": reward.encoder.hash()},
-        "heads": {"names": list(reward.head_names), "combine": net.combine_H.tolist()},
+        "heads": {"names": list(reward.network_heads), "combine": net.combine_H.tolist()},
         "reference_scores": _reference_scores(net),
         "versions": versions(),
     }
@@ -390,5 +418,5 @@ def load_reward_for_training(path: str, *, n_heads: int, max_length: int, dtype:
     choose_pad_token(tokenizer, model.config.get_text_config().vocab_size)
     if n_heads < 1:
         raise InputError(f"n_heads = {n_heads}: a reward needs at least one head.")
-    encoder = Encoder(tokenizer, EncodingPolicy(max_length=max_length), vocabulary=_vocabulary(net))
+    encoder = Encoder(tokenizer, EncodingPolicy(max_length=max_length), vocabulary=vocabulary_of(net))
     return RewardModel(net, model, encoder, name=path)
