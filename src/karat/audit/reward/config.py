@@ -8,7 +8,7 @@ from karat.data.reading import ReadingConfig
 from karat.errors import InputError
 from karat.options import option, require_ranges
 
-PARTS = ("sanity", "probes", "sophistry", "attack", "predict", "benchmarks")
+PARTS = ("sanity", "probes", "sophistry", "attack", "predict", "benchmarks", "process")
 FIXES = ("length", "style")
 
 
@@ -27,12 +27,19 @@ class AuditRewardConfig(ReadingConfig):
     )
     tie_tol: float = option(0.0, "On benchmarks, scores this close count as equal, reward units.")
     step_threshold: str = option(
-        "", "Step benchmarks: the score below which a step is wrong, or the subset to tune it on; empty: cross-fitted."
+        "",
+        "The score below which a step is wrong: a number, the subset of a step benchmark to tune it on (kept in "
+        "OUT/step_threshold.json), or such a file; empty: cross-fitted.",
     )
+    steps: str = option("", "Solutions with step labels for the process part; empty: those of the built-in world.")
+    step_solutions: int = option(400, "Most labelled solutions that the process part scores.")
+    hacked_solutions: int = option(120, "Most of them that known hacks are tried on, half right and half wrong.")
     rewriter: str = option("", "module:function that rewrites a text, for the double-rewrite probes.")
     probes: str = option("", "Probes or families to run, comma-separated; empty: all.")
     probe_pairs: int = option(120, "Most pairs that a probe edits, one side of each.")
-    band: float = option(0.1, "An effect within this many SDs of 0 counts as none.")
+    band: float = option(
+        0.1, "An effect within this many SDs of 0 counts as none; in the process part, within so much probability."
+    )
     sophistry_items: int = option(70, "Built-in items of the sophistry part.")
     attack_queries: int = option(2000, "Responses that the attack may have scored; 0: no attack.")
     predict_responses: int = option(1000, "Most responses whose scores the prediction rests on.")
@@ -50,6 +57,8 @@ class AuditRewardConfig(ReadingConfig):
             ("probe_pairs", self.probe_pairs >= 1, "at least 1"),
             ("band", self.band > 0, "more than 0"),
             ("sophistry_items", self.sophistry_items >= 2, "at least 2"),
+            ("step_solutions", self.step_solutions >= 2, "at least 2"),
+            ("hacked_solutions", self.hacked_solutions >= 2, "at least 2"),
             ("predict_responses", self.predict_responses >= 4, "at least 4"),
             ("attack_queries", self.attack_queries >= 0, "0 (no attack) or more"),
             ("tie_tol", self.tie_tol >= 0, "0 or more"),

@@ -12,18 +12,22 @@ import numpy as np
 from karat.audit.leads import reward_lead
 from karat.audit.parts import Progress, attempt, chosen_parts, merge, names_of
 from karat.audit.reward.benchmarks.columns import is_column, load_any
+from karat.audit.reward.benchmarks.thresholds import is_file, read_thresholds
 from karat.audit.reward.config import PARTS, AuditRewardConfig
 from karat.audit.reward.limited import LimitedReward
 from karat.data import read_pairs, stream_pool, take_pairs
 from karat.data.account import account_table
 from karat.errors import InputError, KaratError
 from karat.rewards.groups import group_pairs
-from karat.rewards.kinds import import_function
+from karat.rewards.kinds import FunctionReward, import_function
+from karat.rewards.process.protocol import takes_steps
 from karat.rewards.protocol import Reward
 from karat.types import PreferencePair, Result, Table
 from karat.worlds import load_default_world
 
 COMMAND = "audit reward"
+STEP_PARTS = ("benchmarks", "process")
+"""Parts that need no score of a whole response."""
 LONG_PARTS = {"probes", "sophistry", "attack", "predict"}
 
 
@@ -60,10 +64,12 @@ def audit_reward(
         parts = ("benchmarks",)  # scores of a benchmark's file: there is no reward to try anything on
     _require_named(config, parts)
     loaded = load_any(reward, max_length=config.max_length) if isinstance(reward, str) else reward
+    if isinstance(loaded, FunctionReward) and takes_steps(loaded.function) and not config.parts:
+        parts = STEP_PARTS  # it scores steps and no responses
     name, pairs, tables = _pairs(data, config)
     folder = Path(out) if out is not None else None
     limited = LimitedReward(loaded, config.timeout_s, stops=True)
-    if parts != ("benchmarks",):
+    if {*parts} - {*STEP_PARTS}:
         # What cannot score one pair of this data fails here, not in each part; a limit of its own counts for no part.
         LimitedReward(loaded, config.timeout_s).score(group_pairs(pairs[:1]).groups)
     if LONG_PARTS & {*parts} or config.fix:
@@ -113,6 +119,12 @@ def _require_named(config: AuditRewardConfig, parts: tuple[str, ...]) -> None:
         for spec in names_of(config.against):
             if not is_column(spec):
                 load_any(spec)
+    if is_file(config.step_threshold):
+        read_thresholds(config.step_threshold)
+    if config.steps and "process" in parts:
+        from karat.data.steps import read_steps
+
+        read_steps(config.steps)
 
 
 def _estimate(
@@ -175,7 +187,12 @@ def _parts(
 
         if not config.benchmarks:
             raise InputError("needs --benchmarks FILE,..., files that the benchmark readers know")
-        return audit_benchmarks(reward.reward, config=config, rng=_rng(config, 6), progress=progress)
+        return audit_benchmarks(reward.reward, config=config, rng=_rng(config, 6), progress=progress, out=out)
+
+    def process() -> Result:
+        from karat.audit.reward.process.run import audit_process
+
+        return audit_process(reward.reward, config=config, rng=_rng(config, 10), progress=progress)
 
     return {
         "sanity": ("RW101", "Scores are reproducible", sanity),
@@ -184,6 +201,7 @@ def _parts(
         "attack": ("RW401", "Strings that the reward overpays", attack),
         "predict": ("RW501", "What optimisation will inflate first", predict),
         "benchmarks": ("RW601", "Benchmarks", benchmarks),
+        "process": ("RW801", "Step scores tell right steps from wrong", process),
     }
 
 

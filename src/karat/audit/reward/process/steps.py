@@ -136,6 +136,7 @@ class Detected:
     kind: str
     exact: Interval
     any_flag: Interval
+    n: int
     n_missing: int
 
 
@@ -152,10 +153,12 @@ class Thresholds:
         return float(np.mean(values)) if values else NAN
 
 
-def thresholds_of(benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, given: float, seed: int) -> Thresholds:
-    """The given threshold for all, or one a fold of problems, tuned on the other folds."""
+def thresholds_of(
+    benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, given: float, origin: str, seed: int
+) -> Thresholds:
+    """The given threshold for all (origin: how it came about), or one a fold of problems, tuned on the other folds."""
     if given == given:
-        return Thresholds({item.cluster: given for item in benchmark.items}, f"given: {given:g}")
+        return Thresholds({item.cluster: given for item in benchmark.items}, origin or "given")
     return Thresholds(fold_thresholds(benchmark, scores, seed=seed), "cross-fitted by problem")
 
 
@@ -175,7 +178,7 @@ def detect(flips: Sequence[Flip], scores: Scores, thresholds: Thresholds) -> tup
             flagged.append(float(at != NO_ERROR))
             cluster.append(flip.prompt_id)
         if exact or n_missing:
-            found.append(Detected(kind, _share(exact, cluster), _share(flagged, cluster), n_missing))
+            found.append(Detected(kind, _share(exact, cluster), _share(flagged, cluster), len(exact), n_missing))
     return tuple(found)
 
 

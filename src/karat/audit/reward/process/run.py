@@ -1,0 +1,116 @@
+"""The process part of `karat audit reward`: score labelled solutions and their hacks, judge, state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from karat.audit.parts import Progress
+from karat.audit.reward.benchmarks.thresholds import asked_for
+from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.process.agreement import agree
+from karat.audit.reward.process.cases import Plan, Scores, make_plan, score_plan
+from karat.audit.reward.process.findings import ProcessAudit, result_of
+from karat.audit.reward.process.gains import measure_gains
+from karat.audit.reward.process.steps import (
+    as_benchmark,
+    detect,
+    false_alarms,
+    first_error_number,
+    lowest_places,
+    tell_apart,
+    thresholds_of,
+)
+from karat.data.account import account_table
+from karat.data.records import as_number
+from karat.numerics.process_aggregation import AGGREGATES
+from karat.rewards.process import StepScorer, as_step_scorer
+from karat.types import Result, StepSolution, Table
+
+DEFAULT_AGGREGATE = "min"
+
+
+def audit_process(
+    reward: Any,
+    solutions: Sequence[StepSolution] | None = None,
+    *,
+    config: AuditRewardConfig,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+) -> Result:
+    """RW801 to RW820 of a reward that scores steps.
+
+    Args:
+        reward: what `as_step_scorer` takes.
+        solutions: with step labels; None: those of config.steps, or of the built-in world of steps.
+    Raises: InputError: the reward scores no steps, or gives no probabilities; DataError: no solution is labelled.
+    """
+    scorer = as_step_scorer(reward)
+    tables: tuple[Table, ...] = ()
+    if solutions is None:
+        solutions, tables = _solutions(config)
+    found = measure_process(scorer, solutions, reward=reward, config=config, rng=rng, progress=progress)
+    result = result_of(found)
+    return Result(result.command, result.findings, (*result.tables, *tables), result.values)
+
+
+def measure_process(
+    scorer: StepScorer,
+    solutions: Sequence[StepSolution],
+    *,
+    config: AuditRewardConfig,
+    rng: np.random.Generator,
+    reward: Any = None,
+    progress: Progress | None = None,
+) -> ProcessAudit:
+    """Everything that the findings rest on. Raises as `audit_process`."""
+    plan_rng, gain_rng, step_rng = rng.spawn(3)
+    plan = make_plan(solutions, most_scored=config.step_solutions, most_hacked=config.hacked_solutions, rng=plan_rng)
+    scores = score_plan(scorer, plan, progress=progress)
+    cells = measure_gains(plan.batteries, scores, band=config.band, rng=gain_rng, resamples=config.resamples)
+    own = str(getattr(reward, "aggregate", ""))
+    return ProcessAudit(
+        aggregate=own if own in AGGREGATES else DEFAULT_AGGREGATE,
+        is_assumed=own not in AGGREGATES,
+        band=config.band,
+        n_problems=len({each.place.problem for each in plan.honest}),
+        n_solutions=len(plan.honest),
+        cells=cells,
+        **_of_steps(plan, scores, config, step_rng),
+    )  # fmt: skip
+
+
+def _of_steps(plan: Plan, scores: Scores, config: AuditRewardConfig, rng: np.random.Generator) -> dict[str, Any]:
+    """What the scores of the solutions as they came tell, and of right answers by wrong steps."""
+    honest = plan.honest
+    benchmark = as_benchmark(honest, "these solutions")
+    of_honest = [scores[each.place.problem][each.place.solution] for each in honest]
+    asked = asked_for(config.step_threshold, benchmark.name)
+    given = as_number(asked.text) if asked.text else math.nan  # a subset's name is of a benchmark, not of these
+    thresholds = thresholds_of(benchmark, of_honest, given=given, origin=asked.origin, seed=config.seed)
+    return {
+        "told": tell_apart(honest, scores),
+        "first_error": first_error_number(
+            benchmark, of_honest, threshold=asked.text if given == given else "", seed=config.seed, rng=rng,
+            resamples=config.resamples,
+        ),
+        "thresholds": thresholds,
+        "detected": detect(plan.flips, scores, thresholds),
+        "alarms": false_alarms(honest, scores, thresholds),
+        "lowest": lowest_places(honest, scores, rng=rng, resamples=config.resamples),
+        "agreement": agree(honest, scores),
+    }  # fmt: skip
+
+
+def _solutions(config: AuditRewardConfig) -> tuple[Sequence[StepSolution], tuple[Table, ...]]:
+    if not config.steps:
+        from karat.worlds.steps import load_step_world
+
+        return load_step_world().solutions, ()
+    from karat.data.steps import read_steps
+
+    taken = read_steps(config.steps)
+    return taken.solutions, (account_table(taken.account),)
