@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from karat.data.records import canonical_bytes
-from karat.types import Account, AccountEntry, PoolRow, PreferencePair, Table
+from karat.types import Account, AccountEntry, PoolRow, PreferencePair, StepSolution, Table
 
 FIRST_ROWS = 5
 """How many row numbers an entry keeps: enough to look some up, few enough to print."""
@@ -51,7 +51,7 @@ class AccountBuilder:
         """Something the user should know; nothing was lost."""
         self._add("noted", reason, row)
 
-    def add_record(self, record: PreferencePair | PoolRow) -> None:
+    def add_record(self, record: PreferencePair | PoolRow | StepSolution) -> None:
         self.records += 1
         self._hash.update(canonical_bytes(record))
 

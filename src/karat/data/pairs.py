@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,8 +15,8 @@ from karat.data.formats.own import to_row
 from karat.data.recognise import describe_columns, find_format, recognise
 from karat.data.records import NOT_UNICODE, DropRowError, Row, is_empty, is_unicode, plain, prompt_hash
 from karat.data.streams import RowStream
-from karat.data.text_files import open_for_writing
-from karat.errors import DataError, ResourceError
+from karat.data.text_files import write_jsonl
+from karat.errors import DataError
 from karat.types import Account, PreferencePair
 
 SAME = "chosen equals rejected"
@@ -267,20 +266,7 @@ def write_pairs(path: str | Path, pairs: Iterable[PreferencePair]) -> None:
     The file is there whole or not at all. Values of `extra` that JSON does not know (dates) become text.
     Raises: DataError: the file is not named .jsonl, .jsonl.gz or .jsonl.zst; ResourceError: it cannot be written.
     """
-    target = Path(path)
-    if not target.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst")):
-        raise DataError(f"{target}: pairs are written as .jsonl, .jsonl.gz or .jsonl.zst. Name such a file.")
-    unfinished = target.with_name(f".{target.name}.part")
-    try:
-        try:
-            with open_for_writing(unfinished, target.suffix) as file:
-                for pair in pairs:
-                    file.write(json.dumps(to_row(pair), default=str).encode() + b"\n")
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{target}: cannot be written: {error.strerror or error}. Check the folder.") from error
+    write_jsonl(path, map(to_row, pairs), what="pairs")
 
 
 def _why_unusable(pair: PreferencePair) -> str:

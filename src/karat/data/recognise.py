@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from karat.data.formats import FORMATS, Format
 from karat.data.formats.base import Options
@@ -15,6 +15,7 @@ from karat.errors import DataError, InputError
 SAMPLE_ROWS = 1000
 _DEFAULT = Options()
 _CANDIDATES = 3
+_USUAL = ("trl-standard", "trl-conversational")
 _MAX_COLUMNS = 12
 
 
@@ -26,17 +27,50 @@ class FormatInfo(NamedTuple):
     columns: str
 
 
+class Recognisable(Protocol):
+    """What recognition needs to know of a format, whatever its rows become."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def columns(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def matches(self) -> Callable[[Mapping[str, Any]], bool]: ...
+
+
+_AnyFormat = TypeVar("_AnyFormat", bound=Recognisable)
+
+
+def describe(formats: Sequence[Recognisable]) -> tuple[FormatInfo, ...]:
+    """The formats as a user may know them."""
+    return tuple(FormatInfo(item.name, item.description, item.columns) for item in formats)
+
+
+def by_name(formats: Sequence[_AnyFormat], name: str) -> _AnyFormat:
+    """A format by name. Raises InputError naming the ones there are."""
+    for item in formats:
+        if item.name == name:
+            return item
+    raise InputError(f"--format {name!r} is not known. Known: {', '.join(item.name for item in formats)}.")
+
+
+def first_fit(formats: Sequence[_AnyFormat], sample: Sequence[Mapping[str, Any]]) -> _AnyFormat | None:
+    """The first format that fits at least half of the sample; None when there is none."""
+    counts = _counts(formats, sample)
+    fitting = (item for item in formats if sample and counts[item.name] >= MIN_SHARE * len(sample))
+    return next(fitting, None)
+
+
 def list_formats() -> tuple[FormatInfo, ...]:
     """Every format of pairs, in the order in which they are tried."""
-    return tuple(FormatInfo(item.name, item.description, item.columns) for item in FORMATS)
+    return describe(FORMATS)
 
 
 def find_format(name: str, *, options: Options = _DEFAULT) -> Format:
     """A format by name. Raises InputError naming the ones there are."""
-    for item in FORMATS:
-        if item.name == name:
-            return _configured(item, options)
-    raise InputError(f"--format {name!r} is not known. Known: {', '.join(item.name for item in FORMATS)}.")
+    return _configured(by_name(FORMATS, name), options)
 
 
 def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Options = _DEFAULT) -> Format:
@@ -47,10 +81,9 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
         where: name of the source, for the message.
     Raises: DataError with the columns seen, the nearest formats, and what to do.
     """
-    counts = _counts(sample)
-    for item in FORMATS:
-        if sample and counts[item.name] >= MIN_SHARE * len(sample):
-            return _configured(item, options)
+    found = first_fit(FORMATS, sample)
+    if found:
+        return _configured(found, options)
     layout = find_layout(sample)
     if layout:
         what = "the responses to a prompt" if layout.is_list else "one response each"
@@ -60,7 +93,7 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
         )
     raise DataError(
         f"{where}: no format of preference pairs fits at least half of {len(sample)} rows. "
-        f"Columns seen: {describe_columns(sample)}. {_nearest(sample, counts)} "
+        f"Columns seen: {describe_columns(sample)}. {nearest(FORMATS, sample, usual=_USUAL)} "
         "Name the format with --format, or the columns with --prompt-key, --chosen-key and --rejected-key."
     )
 
@@ -78,20 +111,21 @@ def _configured(item: Format, options: Options) -> Format:
     return item.configure(options) if item.configure else item
 
 
-def _counts(sample: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    return Counter(item.name for item in FORMATS for row in sample if item.matches(row))
+def _counts(formats: Sequence[Recognisable], sample: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(item.name for item in formats for row in sample if item.matches(row))
 
 
-def _nearest(sample: Sequence[Mapping[str, Any]], counts: Counter[str]) -> str:
-    """Formats that fit some rows, else those that share most column names with the rows."""
+def nearest(formats: Sequence[Recognisable], sample: Sequence[Mapping[str, Any]], *, usual: Sequence[str]) -> str:
+    """Formats that fit some rows, else those that share most column names with the rows, else the usual ones."""
+    counts = _counts(formats, sample)
     if counts:
         fits = ", ".join(f"{name} ({count} of {len(sample)})" for name, count in counts.most_common(_CANDIDATES))
         return f"Formats that fit some rows: {fits}."
     columns = {name for row in sample for name in row}
-    shared = [(len(columns & _words(item.columns)), item) for item in FORMATS]
+    shared = [(len(columns & _words(item.columns)), item) for item in formats]
     best = sorted((pair for pair in shared if pair[0]), key=lambda pair: -pair[0])[:_CANDIDATES]
-    nearest = best or [(0, item) for item in FORMATS if item.name in ("trl-standard", "trl-conversational")]
-    return "Nearest formats: " + "; ".join(f"{item.name} ({item.columns})" for _, item in nearest) + "."
+    shown = best or [(0, item) for item in formats if item.name in usual]
+    return "Nearest formats: " + "; ".join(f"{item.name} ({item.columns})" for _, item in shown) + "."
 
 
 def _words(columns: str) -> set[str]:

@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from karat.types import NAN, Message, PoolRow, PreferencePair, Text, TokenIds
+from karat.types import NAN, Message, PoolRow, PreferencePair, StepSolution, Text, TokenIds
 
 ROLES = {
     "human": "user",
@@ -144,7 +144,7 @@ class Row:
             better, worse = fields.get("chosen_attributes", {}), fields.get("rejected_attributes", {})
             fields |= {"label": 1.0 - label, "chosen_attributes": worse, "rejected_attributes": better}
         fields.setdefault("prompt_id", self.identifier("prompt_id") or prompt_hash(prompt, chosen, rejected))
-        fields.setdefault("source", self._first_text(SOURCE_COLUMNS))
+        fields.setdefault("source", self.source())
         fields.setdefault("annotator", next(filter(None, map(self.identifier, ANNOTATOR_COLUMNS)), ""))
         fields.setdefault("tools", self._tools())
         return PreferencePair(prompt, chosen, rejected, row=self.number, **fields)
@@ -176,8 +176,9 @@ class Row:
         """Columns that were not interpreted and are not null."""
         return {name: value for name, value in self.raw.items() if name not in self._read and value is not None}
 
-    def _first_text(self, names: Iterable[str]) -> str:
-        for name in names:
+    def source(self) -> str:
+        """The sub-source that the row names; empty when it names none."""
+        for name in SOURCE_COLUMNS:
             if isinstance(self.raw.get(name), str):
                 self._read.add(name)
                 return str(self.raw[name])
@@ -333,11 +334,15 @@ def prompt_hash(prompt: Text, chosen: Text = "", rejected: Text = "") -> str:
     return hashlib.sha256(_json([plain(part) for part in parts]).encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def canonical_bytes(record: PreferencePair | PoolRow) -> bytes:
+def canonical_bytes(record: PreferencePair | PoolRow | StepSolution) -> bytes:
     """Everything about a record that karat interprets, as bytes: not its row number, not `extra`."""
     if isinstance(record, PoolRow):
         facts: list[Any] = [record.prompt_id, record.response_id, plain(record.prompt), plain(record.response)]
         facts.append({name: repr(float(value)) for name, value in record.scores.items()})
+    elif isinstance(record, StepSolution):
+        facts = [plain(record.prompt), record.steps, [repr(float(label)) for label in record.labels]]
+        facts += [record.first_error, record.prompt_id, record.solution_id, record.answer]
+        facts += [repr(float(record.final_right)), record.source]
     else:
         facts = [plain(record.prompt), plain(record.chosen), plain(record.rejected)]
         facts += [repr(float(record.label)), repr(float(record.strength)), record.prompt_id]

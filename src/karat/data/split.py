@@ -9,7 +9,7 @@ from typing import Literal
 
 from karat.data.records import canonical_bytes, is_empty, prompt_hash
 from karat.errors import DataError, InputError
-from karat.types import PreferencePair
+from karat.types import PreferencePair, StepSolution
 
 _HASH_BITS = 53  # as many as a float holds exactly, so that the hash stays below 1
 
@@ -39,17 +39,22 @@ def split_pairs(
         held_sources = _held_sources(pairs, test_fraction, seed)
         held = [pair.source in held_sources for pair in pairs]
     else:
-        held = [_hash(_prompt_key(pair), seed) < test_fraction for pair in pairs]
+        held = [is_held_out(_prompt_key(pair), test_fraction, seed) for pair in pairs]
     fit = tuple(pair for pair, out in zip(pairs, held, strict=True) if not out)
     return fit, tuple(pair for pair, out in zip(pairs, held, strict=True) if out)
 
 
-def fingerprint(pairs: Iterable[PreferencePair]) -> str:
-    """SHA-256 (first 16 hex digits) over the pairs in order, without row numbers and `extra`."""
+def fingerprint(records: Iterable[PreferencePair | StepSolution]) -> str:
+    """SHA-256 (first 16 hex digits) over pairs or solutions in order, without row numbers and `extra`."""
     digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(canonical_bytes(pair))
+    for record in records:
+        digest.update(canonical_bytes(record))
     return digest.hexdigest()[:16]
+
+
+def is_held_out(key: str, share: float, seed: int) -> bool:
+    """Whether the hash of a key with the seed lies below the share: a matter of the key alone."""
+    return _hash(key, seed) < share
 
 
 def _prompt_key(pair: PreferencePair) -> str:

@@ -9,7 +9,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -79,7 +79,30 @@ def _inflate(
         account.note(f"{_EARLY} ({path.name}: {problem})")
 
 
-def open_for_writing(path: Path, compression: str) -> BinaryIO:
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]], *, what: str) -> None:
+    """Write rows as JSON lines; the file is there whole or not at all. Values that JSON does not know become text.
+
+    Args:
+        what: the records in the plural, for the message.
+    Raises: DataError: the file is not named .jsonl, .jsonl.gz or .jsonl.zst; ResourceError: it cannot be written.
+    """
+    target = Path(path)
+    if not target.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst")):
+        raise DataError(f"{target}: {what} are written as .jsonl, .jsonl.gz or .jsonl.zst. Name such a file.")
+    unfinished = target.with_name(f".{target.name}.part")
+    try:
+        try:
+            with _open_for_writing(unfinished, target.suffix) as file:
+                for row in rows:
+                    file.write(json.dumps(row, default=str).encode() + b"\n")
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{target}: cannot be written: {error.strerror or error}. Check the folder.") from error
+
+
+def _open_for_writing(path: Path, compression: str) -> BinaryIO:
     """A new file that packs what is written to it as ".gz" or ".zst"; any other `compression` packs nothing."""
     if compression == ".gz":
         return cast(BinaryIO, gzip.open(path, "wb"))
