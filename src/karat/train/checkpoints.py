@@ -85,6 +85,12 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
     return None
 
 
+def is_finished(out: Path, request: Mapping[str, Any]) -> bool:
+    """Whether a folder holds the finished model of this request."""
+    asked = {name: value for name, value in request.items() if name not in FREE}
+    return (out / MANIFEST).exists() and _request_in(out / RUN) == asked
+
+
 def _request_in(file: Path) -> dict[str, Any]:
     """What the folder's run was asked for; empty where there is none, or where it cannot be read."""
     try:

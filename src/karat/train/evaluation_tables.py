@@ -27,7 +27,7 @@ def evaluation_tables(result: Evaluation) -> tuple[Table, ...]:
     tables = [_slice_table("accuracy_by_length_gap", title, result.by_length_gap)]
     if any(row.name for row in result.by_source):
         tables.insert(0, _slice_table("accuracy_by_source", "Accuracy by source", result.by_source))
-    return (*tables, _reliability_table(result.calibration))
+    return (*tables, reliability_table(result.calibration))
 
 
 def _slice_table(name: str, title: str, slices: tuple[Slice, ...]) -> Table:
@@ -46,7 +46,7 @@ def _slice_table(name: str, title: str, slices: tuple[Slice, ...]) -> Table:
     return Table(name, title, (*counted, *compared), tuple(rows), note)
 
 
-def _reliability_table(measured: Calibration) -> Table:
+def reliability_table(measured: Calibration) -> Table:
     table = measured.table
     rows = tuple(
         (float(predicted), observed.estimate, observed.low, observed.high, int(count))
