@@ -238,8 +238,9 @@ class StepEncoder:
             if first < stop and last > start
         ]
         is_unknown = self.tokenizer.unk_token_id is not None and self.tokenizer.unk_token_id in held
-        if is_unknown or list(batch["input_ids"]) == list(self.tokenizer(f"x{LOOK_AHEAD}", **options)["input_ids"]):
-            how = "writes it as its unknown token" if is_unknown else "drops it"
+        is_dropped = list(batch["input_ids"]) == list(self.tokenizer(f"x{LOOK_AHEAD}", **options)["input_ids"])
+        if is_unknown or is_dropped:
+            how = "drops it" if is_dropped else "writes it as its unknown token"
             raise ModelError(
                 f"the tokenizer of {self.tokenizer.name_or_path!r} has no token for the separator {separator!r}: it "
                 f"{how}, so that steps would have no end. Name another separator, or add it to the tokenizer and the "

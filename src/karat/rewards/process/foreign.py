@@ -10,16 +10,18 @@ Both are run as token trees like any other; saved with `save_process_reward`, th
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from karat.errors import ModelError
-from karat.rewards.backbone import load_config, load_network, load_whole
+from karat.rewards.backbone import PARITY_TOLERANCE, load_config, load_network, load_whole
 from karat.rewards.model import load_tokenizer, place_for_scoring, replace_head, vocabulary_of
 from karat.rewards.process.encoding import StepEncoder, StepPolicy
 from karat.rewards.process.model import COMBINE_OF, HEADS_OF, ProcessFacts, ProcessReward
+from karat.rewards.tree import TokenTree, pack_trees
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -52,12 +54,8 @@ def load_token_classifier(
         )
     if config.num_labels != 2 or right not in (0, 1):
         raise ModelError(f"{path} has {config.num_labels} labels, and {right} is to mean right; there must be two.")
-    head = getattr(load_whole(AutoModelForTokenClassification, path), "score", None)
-    if not isinstance(head, nn.Linear):
-        raise ModelError(f"{path} has no linear `score` head; karat covers decoder LLMs.")
-    order = [right, 1 - right]
-    bias = 0.0 if head.bias is None else float(head.bias[right] - head.bias[1 - right])
-    return _with_head(path, head.weight[order], bias, policy, facts)
+    model = load_whole(AutoModelForTokenClassification, path)
+    return _read_by(path, model, getattr(model, "score", None), (right, 1 - right), policy, facts)
 
 
 def load_label_tokens(
@@ -80,12 +78,9 @@ def load_label_tokens(
     from transformers import AutoModelForCausalLM
 
     tokenizer = load_tokenizer(path)
-    ids = [_label_id(tokenizer, label) for label in (right, wrong)]
-    head = load_whole(AutoModelForCausalLM, path).get_output_embeddings()
-    if not isinstance(head, nn.Linear):
-        raise ModelError(f"{path} has no linear output layer, whose rows would score the labels.")
-    bias = 0.0 if head.bias is None else float(head.bias[ids[0]] - head.bias[ids[1]])
-    return _with_head(path, head.weight[ids], bias, policy, facts)
+    rows = (_label_id(tokenizer, right), _label_id(tokenizer, wrong))
+    model = load_whole(AutoModelForCausalLM, path)
+    return _read_by(path, model, model.get_output_embeddings(), rows, policy, facts)
 
 
 def _label_id(tokenizer: PreTrainedTokenizerBase, label: str) -> int:
@@ -100,16 +95,32 @@ def _label_id(tokenizer: PreTrainedTokenizerBase, label: str) -> int:
     return int(written[0])
 
 
-def _with_head(
-    path: str, weight_HD: torch.Tensor, bias: float, policy: StepPolicy, facts: ProcessFacts | None
+@torch.no_grad()
+def _read_by(
+    path: str, model: Any, head: Any, rows: tuple[int, int], policy: StepPolicy, facts: ProcessFacts | None
 ) -> ProcessReward:
-    given = facts or ProcessFacts()
-    net, model = load_network(path, n_heads=2)
-    replace_head(net, weight_HD.detach().float(), torch.tensor(COMBINE_OF["two-class"]))
-    known: dict[str, Any] = {name: getattr(given, name) for name in ProcessFacts.__slots__}
+    """The network with two rows of a linear layer, right and wrong, as its head.
+
+    Raises: ModelError: the layer is not linear, or the model's own logits are not what these rows give.
+    """
+    if not isinstance(head, nn.Linear):
+        raise ModelError(f"{path} has no linear layer whose rows would score steps; karat covers decoder LLMs.")
+    bias = 0.0 if head.bias is None else float(head.bias[rows[0]] - head.bias[rows[1]])
+    weight_HD = head.weight[list(rows)].float()
+    vocabulary = model.config.get_text_config().vocab_size
+    ids = torch.randint(0, vocabulary, (24,), generator=torch.Generator().manual_seed(0))
+    logit_H = model.eval()(input_ids=ids[None]).logits[0, -1, list(rows)]
+    net, owner = load_network(path, n_heads=2)
+    replace_head(net, weight_HD, torch.tensor(COMBINE_OF["two-class"]))
+    found = float(net(pack_trees([TokenTree((), (tuple(ids.tolist()),))]))[0] @ net.combine_H) + bias
+    expected = float(logit_H[0] - logit_H[1])
+    if abs(found - expected) > PARITY_TOLERANCE * max(1.0, abs(expected)):
+        raise ModelError(
+            f"{path}: the model's own logit is {expected:.4g} where its linear layer gives {found:.4g}; it caps or "
+            "scales what the layer gives, which karat does not cover."
+        )
+    known: dict[str, Any] = {**({} if facts is None else asdict(facts)), "bias": bias}
     encoder = StepEncoder(load_tokenizer(path), policy, vocabulary=vocabulary_of(net))
     place_for_scoring(net, None)
     heads = HEADS_OF["two-class"]
-    return ProcessReward(
-        net, model, encoder, name=path, facts=ProcessFacts(**{**known, "bias": bias}), network_heads=heads
-    )
+    return ProcessReward(net, owner, encoder, name=path, facts=ProcessFacts(**known), network_heads=heads)
