@@ -48,6 +48,21 @@ def test_each_command_makes_its_one_call() -> None:
     ] == fake_verbs.CALLS
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("train x --out y --process --heads 2", "error: --heads is for preference pairs; drop it, or --process.\n"),
+        ("train x --out y --process --loss bt", "error: --loss is for preference pairs; drop it, or --process.\n"),
+        ("train x --out y --likelihood hard", "error: --likelihood is for steps; add --process.\n"),
+        ("train x --out y --outcome", "error: --outcome is for steps; add --process.\n"),
+    ],
+)
+def test_an_option_of_the_other_kind_of_training_is_refused(line: str, wanted: str) -> None:
+    """Its default too, where it was given: an option is heeded or refused, never ignored."""
+    status, out, err = invoke(line)
+    assert (status, out, err) == (2, "", wanted)
+
+
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize(
     ("verdict", "strict", "status"),

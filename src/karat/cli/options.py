@@ -23,7 +23,8 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
 
     Field `pairs_per_step: int = 8` becomes `--pairs-per-step INTEGER`, default 8, with the field's metadata["help"];
     metadata["flag"] names another flag. A Literal becomes a choice, a bool that is False a flag, one that is True a
-    pair of flags (`--per-head / --no-per-head`).
+    pair of flags (`--per-head / --no-per-head`). A field that several dataclasses have is one option, under the heading
+    of the first, and each of them gets its value.
     """
     hints = get_type_hints(function, include_extras=True)
     parameters: list[inspect.Parameter] = []
@@ -34,16 +35,18 @@ def with_options(function: Callable[..., None]) -> Callable[..., None]:
         if dataclasses.is_dataclass(owner):
             assert isinstance(owner, type)
             built[parameter.name] = owner
-            parameters += field_parameters(owner, heading=get_args(hint)[1])
+            there = {parameter.name for parameter in parameters}
+            parameters += [one for one in field_parameters(owner, heading=get_args(hint)[1]) if one.name not in there]
         else:
             parameters.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        for name, owner in built.items():
-            fields = [field.name for field in dataclasses.fields(owner)]
-            given[name] = owner(**{field: given.pop(field) for field in fields})
-        function(**given)
+        fields = {name: [field.name for field in dataclasses.fields(owner)] for name, owner in built.items()}
+        configs = {name: owner(**{field: given[field] for field in fields[name]}) for name, owner in built.items()}
+        for name in {name for owned in fields.values() for name in owned}:
+            del given[name]
+        function(**given, **configs)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

@@ -1,32 +1,67 @@
-"""`karat train`: preference pairs to a reward model."""
+"""`karat train`: preference pairs to a reward model, or step labels to a process reward."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from karat.cli.output import finish, verb_at_work, with_command_line
 from karat.cli.shared import SharedVerb
+from karat.errors import InputError
 from karat.train.config import TrainConfig
+from karat.train.process.config import ProcessConfig
 
 
 def train(
     ctx: typer.Context,
-    pairs: Annotated[str, typer.Argument(metavar="PAIRS", help="Preference pairs: a file, folder or hub name.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIRS|STEPS", help="Preference pairs, or solutions in steps: a file, folder or hub name."
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the reward model and its evaluation.")],
     *,
+    process: Annotated[
+        bool,
+        typer.Option(
+            "--process", help="Train a process reward: STEPS, read at the end of each step.", show_default=False
+        ),
+    ] = False,
     config: Annotated[TrainConfig, "Training"],
+    steps: Annotated[ProcessConfig, "Process rewards (with --process)"],
     shared: Annotated[SharedVerb, "Output"],
 ) -> None:
-    """Train a reward model on preference pairs.
+    """Train a reward model on preference pairs, or (--process) on step labels.
 
-    Bradley-Terry with a scalar head on a decoder language model; evaluated on pairs that were held out. A run that was
-    killed goes on from its last checkpoint when the same command is given again.
+    Bradley-Terry with a scalar head on a decoder language model, or the probability that each step is right; evaluated
+    on prompts that were held out. A run that was killed goes on from its last checkpoint when the same command is given
+    again.
     """
+    refuse_options_of_the_other_kind(ctx, process=process)
     with verb_at_work(shared) as progress:
-        from karat.train import train as run_train
+        if process:
+            from karat.train.process import train_process
 
-        result = with_command_line(run_train(pairs, out=out, config=config, progress=progress), ctx.obj)
+            result = train_process(source, out=out, config=steps, progress=progress)
+        else:
+            from karat.train import train as run_train
+
+            result = run_train(source, out=out, config=config, progress=progress)
+        result = with_command_line(result, ctx.obj)
     finish(result, shared)
+
+
+def refuse_options_of_the_other_kind(ctx: Any, *, process: bool) -> None:
+    """Raises InputError: an option was given that only the other kind of training has; it would be ignored."""
+    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in (TrainConfig, ProcessConfig)}
+    own, other = (ProcessConfig, TrainConfig) if process else (TrainConfig, ProcessConfig)
+    for parameter in ctx.command.params:
+        is_foreign = parameter.name in names[other] - names[own]
+        if is_foreign and ctx.get_parameter_source(parameter.name).name == "COMMANDLINE":
+            flag = parameter.opts[0]
+            why = "is for preference pairs; drop it, or --process" if process else "is for steps; add --process"
+            raise InputError(f"{flag} {why}.")

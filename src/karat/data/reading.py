@@ -17,7 +17,7 @@ from karat.options import option
 class ReadingConfig:
     """How the rows of a source become pairs; the configurations of verbs inherit it. Empty: found from the rows."""
 
-    format: str = option("", "Pair format; recognised from the rows when empty.")
+    format: str = option("", "Format of the rows; recognised from them when empty.")
     split: str = option("", "Split of a folder or hub data set; otherwise its only one, or train.")
     prompt_key: str = option("", "Column to read as prompt.")
     chosen_key: str = option("", "Column to read as chosen.")

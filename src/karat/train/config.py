@@ -40,7 +40,7 @@ class FitConfig:
     weight_decay: float = option(0.0, "AdamW weight decay.")
     seed: int = option(0, "Seed of the head's initial weights, the order of pairs and the bootstrap weights.")
     max_length: int = option(
-        2048, "Longest prompt + response, tokens. Longer ones lose their oldest turns first, counted."
+        2048, "Longest prompt + response, tokens. Longer ones lose their oldest turns (or steps) first, counted."
     )
     lora: int = option(0, "LoRA rank; 0: no adapter. The saved folder is merged.")
     freeze_below: int = option(
