@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from karat.errors import InputError
-from karat.numerics.process_aggregation import AGGREGATES
 from karat.options import option, require_ranges
 from karat.train.config import FitConfig
 
 Likelihood = Literal["hard", "soft", "first-error", "outcome"]
 LIKELIHOODS: tuple[str, ...] = ("hard", "soft", "first-error", "outcome")
 HEADS: tuple[str, ...] = ("scalar", "two-class")
+# Those of numerics.process_aggregation, whose import would load numpy for --help; a test holds them equal.
+AGGREGATES: tuple[str, ...] = ("min", "product", "last", "mean", "sum")
 LABEL_SOURCES: tuple[str, ...] = ("correctness", "monte-carlo")
 
 
