@@ -249,10 +249,13 @@ def _measures(
     read = [at_kl(path, kl_nats, count_BP) for path in paths]
     start_PK = np.stack([path.gold_PT[:, 0] for path in paths], axis=1)
     return {
-        "gold": _measure(gold_PK, count_BP, np.stack([each[:, -1] for each in unseen], axis=1)),
-        "loss": _measure(
-            loss_PK, count_BP,
-            np.stack([_unseen_loss(path, each) for path, each in zip(paths, unseen, strict=True)], axis=1),
+        "gold": _Measure(
+            value_PK=gold_PK, draw_BK=count_BP @ gold_PK / len(gold_PK),
+            unseen_2K=np.stack([each[:, -1] for each in unseen], axis=1),
+        ),
+        "loss": _Measure(
+            value_PK=loss_PK, draw_BK=np.stack([_drawn_loss(path, count_BP) for path in paths], axis=1),
+            unseen_2K=np.stack([_unseen_loss(path, each) for path, each in zip(paths, unseen, strict=True)], axis=1),
         ),
         "gold_at_kl": _Measure(
             value_PK=np.stack([at.gold_P for at in read], axis=1) - start_PK,
@@ -262,8 +265,14 @@ def _measures(
     }  # fmt: skip
 
 
-def _measure(value_PK: np.ndarray, count_BP: np.ndarray, unseen_2K: np.ndarray) -> _Measure:
-    return _Measure(value_PK=value_PK, draw_BK=count_BP @ value_PK / len(value_PK), unseen_2K=unseen_2K)
+def _drawn_loss(path: Path, count_BP: np.ndarray) -> np.ndarray:
+    """The loss of each draw, its best n taken anew: which n a few prompts call best is most of what is uncertain."""
+    n_prompts = count_BP.shape[1]
+    even_BN, odd_BN = (count_BP[:, half] @ path.gold_PT[half] for half in (slice(0, None, 2), slice(1, None, 2)))
+    of_even, of_odd = (each_BN.argmax(axis=1) for each_BN in (even_BN, odd_BN))
+    draw = np.arange(len(count_BP))
+    kept_B = odd_BN[draw, of_even] + even_BN[draw, of_odd]
+    return np.asarray((kept_B - even_BN[:, -1] - odd_BN[:, -1]) / n_prompts)
 
 
 def _unseen_loss(path: Path, unseen_2N: np.ndarray) -> np.ndarray:
