@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 
 from karat.rewards.step_check.measures import is_measure
-from karat.rewards.step_check.parse import STYLES, NoExpression, parse_prefix, parse_whole
+from karat.rewards.step_check.parse import STYLES, NoExpression, Style, parse_prefix, parse_whole
 from karat.rewards.step_check.tokens import Token, blank, tokenise
 from karat.rewards.step_check.tree import Node
 
@@ -103,7 +105,7 @@ _SHARES = frozenset(
 )
 """Words before "of" that make what follows a part of something longer."""
 _AFTER = frozenset(
-    ["times", "dozen", "hundred", "thousand", "million", "billion", "squared", "cubed", "percent", "th", "x", "and"]
+    ["times", "dozen", "hundred", "thousand", "million", "billion", "squared", "cubed", "percent", "th", "x"]
 )
 """Words after an expression that may make it a part of something longer."""
 _HEDGES = re.compile(
@@ -138,7 +140,7 @@ class Pair:
     Attributes:
         sides: left and right, in each style in which both are expressions.
         relation: "=", "~", "<", ...; "is" where a word says it.
-        position: 0 for the first pair of a chain.
+        position: 0 for the first pair of a chain; words inside a chain begin a new one.
         is_hedged: the sentence may say that it is not so.
         sentence: the text around.
     """
@@ -152,28 +154,96 @@ class Pair:
     end: int
 
 
-def find_pairs(text: str) -> list[Pair]:
-    """Everything that a text sets equal or in order, in its order; calculator marks first."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name, and the expressions that one chain sets it equal to.
+
+    Attributes:
+        name: one letter, or the words before the relation.
+        sides: in order; those that are no expressions are left out.
+    """
+
+    name: str
+    sides: tuple[Side, ...]
+    is_hedged: bool
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """What a text says with relations.
+
+    Attributes:
+        pairs: everything set equal or in order, in the order of the text; calculator marks first.
+        named: everything that has a name.
+    """
+
+    pairs: tuple[Pair, ...]
+    named: tuple[Named, ...]
+
+
+@lru_cache(maxsize=1024)  # a solution's steps are read again as the context of the steps after them
+def read_statements(text: str) -> Statements:
+    """All that a text says with relations, MOST_RELATIONS at most."""
     pairs: list[Pair] = []
     for match in CALCULATOR.finditer(text):
-        inside = _pairs_of(match.group(1), text_of=match.group(1))
+        inside = _pairs_of(match.group(1))
         pairs += [
             replace(pair, start=pair.start + match.start(1), end=pair.end + match.start(1), is_hedged=False)
             for pair in inside
         ]
-    rest = blank(CALCULATOR, text)
-    return (pairs + _pairs_of(rest, text_of=text))[:MOST_RELATIONS]
+    tokens = tokenise(blank(CALCULATOR, text))
+    named: list[Named] = []
+    for begin, end in _clauses(tokens):
+        pairs += _chain(tokens, begin, end, text)
+        named += _named(tokens, begin, end, text)
+    return Statements(tuple(pairs[:MOST_RELATIONS]), tuple(named[:MOST_RELATIONS]))
 
 
-def _pairs_of(text: str, *, text_of: str) -> list[Pair]:
-    pairs: list[Pair] = []
+def _pairs_of(text: str) -> list[Pair]:
     tokens = tokenise(text)
-    begin = 0
-    for place in range(len(tokens) + 1):
-        if place == len(tokens) or tokens[place].kind in ("break", "arrow"):
-            pairs += _chain(tokens, begin, place, text_of)
-            begin = place + 1
-    return pairs
+    return [pair for begin, end in _clauses(tokens) for pair in _chain(tokens, begin, end, text)]
+
+
+def _clauses(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """Begin and end of the runs of tokens between commas, full stops, arrows, line ends."""
+    breaks = [place for place, token in enumerate(tokens) if token.kind in ("break", "arrow")]
+    edges = [-1, *breaks, len(tokens)]
+    return [(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
+
+
+def _named(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Named]:
+    """The name that a clause begins with, and what it is set equal to."""
+    at = [place for place in range(begin, end) if tokens[place].kind == "rel" and tokens[place].text in "=~"]
+    name = _name(tokens[begin : at[0]]) if at else ""
+    if not name or any(token.text == "==" for token in tokens[begin:end]):
+        return []
+    sides: list[Side] = []
+    for place, stop in zip(at, [*at[1:], end], strict=True):
+        after = tokens[end] if stop == end and end < len(tokens) else None
+        operand = tokens[place + 1 : stop][:MOST_OPERAND]
+        side = _right(operand, STYLES[0], after)
+        if side is not None and side.guarded:
+            return []
+        if side is not None:
+            sides.append(side)
+        if stop < end and (side is None or side.end < operand[-1].end) and any(t.kind == "num" for t in operand):
+            break  # words between: the next relation has another left side
+    start, stop = tokens[begin].start, tokens[end - 1].end
+    hedged = _HEDGES.search(_sentence(text, start, stop)) is not None
+    return [Named(name, tuple(sides), hedged, start, stop)] if sides else []
+
+
+def _name(tokens: Sequence[Token]) -> str:
+    """One letter at the end of the tokens, or all their words; empty where numbers or signs are among them."""
+    if not tokens:
+        return ""
+    if tokens[-1].kind == "var" and all(token.kind == "word" for token in tokens[:-1]):
+        return tokens[-1].text
+    if len(tokens) > 16 or any(token.kind not in ("word", "var") for token in tokens):
+        return ""
+    return " ".join(token.text for token in tokens)
 
 
 def _chain(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Pair]:
@@ -182,7 +252,8 @@ def _chain(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Pai
     if not at or len(at) > MOST_RELATIONS:
         return []
     edges = [begin - 1, *at, end]
-    pairs = []
+    pairs: list[Pair] = []
+    position = -1
     for number, place in enumerate(at):
         left = tokens[edges[number] + 1 : place]
         right = tokens[place + 1 : edges[number + 2]]
@@ -196,7 +267,10 @@ def _chain(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Pai
             sentence = _sentence(text, start, stop)
             relation = _relation(tokens[place])
             hedged = _HEDGES.search(sentence) is not None
-            pairs.append(Pair(sides, relation, number, hedged, sentence, start, stop))
+            position = position + 1 if start == left[0].start else 0
+            pairs.append(Pair(sides, relation, position, hedged, sentence, start, stop))
+        else:
+            position = 0
     return pairs
 
 
@@ -225,7 +299,7 @@ def _sides(
     return tuple(found)
 
 
-def _left(tokens: Sequence[Token], style: object, before: Token | None) -> Side | None:
+def _left(tokens: Sequence[Token], style: Style, before: Token | None) -> Side | None:
     """The longest expression that ends at the relation."""
     for start, token in enumerate(tokens):
         if token.kind not in ("num", "var", "open", "command") and not (
@@ -233,7 +307,7 @@ def _left(tokens: Sequence[Token], style: object, before: Token | None) -> Side 
         ):
             continue
         try:
-            node = parse_whole(tokens[start:], style)  # type: ignore[arg-type]
+            node = parse_whole(tokens[start:], style)
         except NoExpression:
             continue
         guarded = _is_cut_before(tokens, start, before) or (start > 0 and token.text == "-")
@@ -257,13 +331,13 @@ def _is_cut_before(tokens: Sequence[Token], start: int, before: Token | None) ->
     return True
 
 
-def _right(tokens: Sequence[Token], style: object, after: Token | None) -> Side | None:
+def _right(tokens: Sequence[Token], style: Style, after: Token | None) -> Side | None:
     """The longest expression that begins after the relation."""
     skip = 0
     while skip < len(tokens) and tokens[skip].kind == "word" and tokens[skip].text in ("about", "approximately"):
         skip += 1
     try:
-        node, length = parse_prefix(tokens[skip:], style)  # type: ignore[arg-type]
+        node, length = parse_prefix(tokens[skip:], style)
     except NoExpression:
         return None
     stop = skip + length
@@ -271,12 +345,20 @@ def _right(tokens: Sequence[Token], style: object, after: Token | None) -> Side 
     if stop < len(tokens):
         following = tokens[stop]
         guarded = guarded or (
-            following.text in _AFTER if following.kind == "word" else following.kind not in ("close", "rel")
+            _goes_on(tokens, stop) if following.kind == "word" else following.kind not in ("close", "rel")
         )
     elif after is not None and after.text in ("|", ":"):
         guarded = guarded or (after.text == "|" or after.joined)
     words = _words(tokens[skip : stop + 3])
     return Side(node, guarded, words, tokens[skip].start, tokens[stop - 1].end)
+
+
+def _goes_on(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a word after an expression may make it a part of something longer: 3 dozen, 1 hour and 20 minutes."""
+    word = tokens[at].text
+    if word == "and":
+        return at + 1 < len(tokens) and tokens[at + 1].kind == "num"
+    return word in _AFTER
 
 
 def _words(tokens: Sequence[Token]) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from karat.errors import InputError
-from karat.rewards.step_check.chains import find_pairs
+from karat.rewards.step_check.chains import read_statements
 from karat.rewards.step_check.claims import MOST_CLAIMS, Claim, arithmetic_claims
 from karat.rewards.step_check.compare import Verdict
+from karat.rewards.step_check.unknowns import Known, claims_with_names, learn
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,14 @@ def check_step(step: str, context: Sequence[str] = ()) -> StepCheck:
     """
     if not isinstance(step, str):
         raise InputError(f"step: a {type(step).__name__}; give the step's text.")
-    pairs = find_pairs(step)
-    claims = sorted(arithmetic_claims(step, pairs), key=lambda claim: claim.start)[:MOST_CLAIMS]
+    return _check(step, learn([read_statements(text) for text in context]))
+
+
+def _check(step: str, known: Known) -> StepCheck:
+    """The check of a step; what the step says is added to what is known."""
+    statements = read_statements(step)
+    found = [*arithmetic_claims(step, statements.pairs), *claims_with_names(step, statements, known)]
+    claims = sorted(found, key=lambda claim: claim.start)[:MOST_CLAIMS]
     return StepCheck(tuple(claims), verdict_of(claims))
 
 
@@ -59,4 +66,8 @@ def check_solution(prompt: str, steps: Sequence[str]) -> tuple[StepCheck, ...]:
     Returns: one check a step.
     Raises: InputError: a step is no text.
     """
-    return tuple(check_step(step, (prompt, *steps[:index])) for index, step in enumerate(steps))
+    for index, step in enumerate(steps):
+        if not isinstance(step, str):
+            raise InputError(f"steps: step {index} is a {type(step).__name__}; give the text of each step.")
+    known = learn([read_statements(prompt)])
+    return tuple(_check(step, known) for step in steps)

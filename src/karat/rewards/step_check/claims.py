@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from karat.rewards.step_check.chains import Pair, Side, find_pairs
+from karat.rewards.step_check.chains import Pair, Side
 from karat.rewards.step_check.compare import Verdict, compare, is_equal, values_of
 from karat.rewards.step_check.tree import Node, Value
 
@@ -32,10 +32,10 @@ class Claim:
     expected: str = ""
 
 
-def arithmetic_claims(step: str, pairs: list[Pair]) -> Iterator[Claim]:
+def arithmetic_claims(step: str, pairs: Sequence[Pair]) -> Iterator[Claim]:
     """A claim for each pair that holds no unknown, and computes something."""
     for pair in pairs:
-        sides = [(a, b) for a, b in pair.sides if not _unknowns(a.node) and not _unknowns(b.node)]
+        sides = [(a, b) for a, b in pair.sides if not unknowns(a.node) and not unknowns(b.node)]
         sides = [(a, b) for a, b in sides if not (a.node.is_number and b.node.is_number)]
         if not sides or pair.relation == "==":
             continue
@@ -80,7 +80,8 @@ def _goes_on(left: Node, right: Node) -> bool:
     return False
 
 
-def _unknowns(node: Node) -> bool:
+def unknowns(node: Node) -> bool:
+    """Whether an expression holds a name without a value, or a function that is not known."""
     return any((part.op == "var" and part.name != "pi") or part.op == "call" for part in node.walk())
 
 
@@ -91,7 +92,3 @@ def written(value: Value) -> str:
     if not isinstance(value, float) and value.denominator <= 1000 and abs(value.numerator) < 10**9:
         return f"{value} ({float(value):.6g})"
     return f"{float(value):.6g}"
-
-
-def claims_of(step: str) -> list[Claim]:
-    return list(arithmetic_claims(step, find_pairs(step)))[:MOST_CLAIMS]
