@@ -22,7 +22,7 @@ def toy_solutions(n: int = 60, *, seed: int = 0, per_problem: int = 3) -> list[S
         labels = [1.0] * n_steps
         steps = [f"good {rng.randint(0, 9)}" for _ in range(n_steps)]
         if first != NO_ERROR:
-            steps[first] = f"bad {rng.randint(0, 9)}"
+            steps[first] = f"oops {rng.randint(0, 9)}"
             labels = [1.0] * first + [0.0] + [float("nan")] * (n_steps - first - 1)
         found.append(
             StepSolution(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from karat.data.steps import StepReading, StepReadingConfig
 from karat.errors import InputError
 from karat.options import option, require_ranges
 from karat.train.config import FitConfig
@@ -18,17 +19,9 @@ LABEL_SOURCES: tuple[str, ...] = ("correctness", "monte-carlo")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessConfig(FitConfig):
+class ProcessConfig(StepReadingConfig, FitConfig):
     """How a process reward is trained from step labels. Probabilities and shares in [0, 1], lengths in tokens."""
 
-    format: str = option("", "Format of the rows; recognised from them when empty.")
-    split: str = option("", "Split of a folder or hub data set; otherwise its only one, or train.")
-    neutral: Literal["undefined", "right", "wrong", "half"] = option(
-        "undefined", "What a neutral rating of a step (PRM800K's 0) means; half: 0.5."
-    )
-    after_error: Literal["undefined", "keep"] = option(
-        "undefined", "Labels of the steps behind the first wrong one: undefined, and masked; or as they are."
-    )
     likelihood: Likelihood = option(
         "soft",
         "soft: each labelled step, its label a probability; hard: the label rounded; first-error: the index of the "
@@ -58,6 +51,7 @@ class ProcessConfig(FitConfig):
     )
 
     def __post_init__(self) -> None:
+        StepReadingConfig.__post_init__(self)
         FitConfig.__post_init__(self)
         checks = (
             ("likelihood", self.likelihood in LIKELIHOODS, f"one of {', '.join(LIKELIHOODS)}"),
@@ -72,14 +66,9 @@ class ProcessConfig(FitConfig):
         if self.outcome and self.likelihood == "outcome":
             raise InputError("likelihood = outcome trains an outcome reward; --outcome would train it twice. Drop one.")
 
-    def reading(self) -> dict[str, Any]:
-        """The options as `read_steps` takes them."""
-        return {
-            "format": self.format,
-            "split": self.split,
-            "neutral": self.neutral,
-            "after_error": self.after_error,
-        }
+    def reading(self) -> StepReading:
+        """The options as `read_steps` takes them; steps that hold the separator are noted there."""
+        return {**StepReadingConfig.reading(self), "separator": self.separator_text}
 
     @property
     def separator_text(self) -> str:

@@ -26,7 +26,10 @@ def step_tables(result: StepEvaluation) -> tuple[Table, ...]:
         tables.append(_solution_table(result))
     reliability = reliability_table(result.steps.calibration)
     note = "Each step is read from the side that the reward takes (right or wrong); bins of equal mass."
-    return (*tables, Table(reliability.name, reliability.title, reliability.columns, reliability.rows, note))
+    return (
+        *tables,
+        Table(reliability.name, reliability.title, (*reliability.columns[:-1], "steps"), reliability.rows, note),
+    )
 
 
 def _rule_table(result: StepEvaluation) -> Table:

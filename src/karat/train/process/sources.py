@@ -71,21 +71,20 @@ def gather_steps(
 
     Raises: DataError: nothing to read, no solution of use, or the parts leave none to fit.
     """
-    data = read_steps(str(source), **config.reading()) if isinstance(source, str | Path) else take_steps(source)
+    data = _read(source, config) if isinstance(source, str | Path) else _take(source, config)
     held: StepData | None = None
     if test_solutions:
-        held = take_steps(test_solutions)
+        held = _take(test_solutions, config)
     elif test_solutions is None and config.test_data:
-        held = read_steps(config.test_data, **{**config.reading(), "split": config.test_split})
-    rest, held_out, account = data.solutions, (), data.account
+        held = _read(config.test_data, config, split=config.test_split)
+    rest, account = data.solutions, data.account
+    held_out: tuple[StepSolution, ...] = ()
     if held is not None:
         rest, account = _without_problems_of(held.solutions, data)
         held_out = held.solutions
     elif test_solutions is None and config.test_fraction:
-        rest, held_out = split_steps(data.solutions, test_fraction=config.test_fraction, seed=config.seed)
-    fit, tune = rest, ()
-    if config.tune_fraction:
-        fit, tune = split_steps(rest, test_fraction=config.tune_fraction, seed=config.seed + TUNE_SEED)
+        rest, held_out = split_steps(rest, test_fraction=config.test_fraction, seed=config.seed)
+    fit, tune = split_steps(rest, test_fraction=config.tune_fraction, seed=config.seed + TUNE_SEED)
     if not fit:
         raise DataError(
             f"holding out {config.test_fraction:g} and tuning on {config.tune_fraction:g} of the problems leaves no "
@@ -93,6 +92,19 @@ def gather_steps(
             "give --test-data."
         )
     return TrainingSteps(fit, tune, held_out, account, held.account if held else None)
+
+
+def _read(source: str | Path, config: ProcessConfig, **other: Any) -> StepData:
+    return read_steps(str(source), **{**config.reading(), **other})
+
+
+def _take(solutions: Sequence[StepSolution], config: ProcessConfig) -> StepData:
+    return take_steps(
+        solutions,
+        after_error=config.after_error,
+        empty_steps=config.empty_steps,
+        separator=config.separator_text,
+    )
 
 
 def _without_problems_of(held_out: Sequence[StepSolution], data: StepData) -> tuple[tuple[StepSolution, ...], Account]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from karat.numerics.calibration import Calibration, assess_calibration
-from karat.numerics.clustered_auroc import auroc_difference, clustered_auroc
+from karat.numerics.clustered_auroc import Z, auroc_difference, clustered_auroc
 from karat.numerics.intervals import UNDEFINED, Interval, cluster_bootstrap, cluster_totals, clustered_proportion
 from karat.numerics.process_accuracy import negative_f1
 from karat.train.process.measures import (
@@ -116,9 +116,17 @@ def bounded_bootstrap(
     *,
     low: float = 0.0,
 ) -> Interval:
-    """`cluster_bootstrap` of a statistic that lies between `low` and 1, its ends kept there."""
+    """`cluster_bootstrap` of a statistic that lies between `low` and 1, its ends kept there.
+
+    Where no cluster departs (every solution judged right, say), no resample does; the ends are then Wilson's bound on
+    the share of clusters that would, times the furthest that they can go, as `clustered_auroc` has it.
+    """
     found = cluster_bootstrap(cluster_totals(total_PC, prompt_P), statistic, rng=rng)
-    ends = np.clip((found.low, found.high), low, 1.0)  # few clusters have t quantiles that lead beyond; NaN stays NaN
+    bottom, top = found.low, found.high
+    if found.method == "no variation":
+        half = Z**2 / (found.n_clusters + Z**2) * (1.0 - low)
+        bottom, top = found.estimate - half, found.estimate + half
+    ends = np.clip((bottom, top), low, 1.0)  # few clusters have t quantiles that lead beyond; NaN stays NaN
     return Interval(found.estimate, float(ends[0]), float(ends[1]), found.n_clusters, found.method)
 
 
