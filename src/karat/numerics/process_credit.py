@@ -16,7 +16,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import softmax
 
 from karat.errors import InputError
 
@@ -52,8 +51,9 @@ def soft_min_rewards(reward_S: ArrayLike, temperature: float) -> np.ndarray:
     if temperature == 0:
         is_lowest = reward == reward.min()
         return np.where(is_lowest, reward / is_lowest.sum(), 0.0)
-    weight: np.ndarray = softmax((reward.min() - reward) / temperature)
-    return reward * weight
+    weight = np.exp((reward.min() - reward) / temperature)
+    paid: np.ndarray = reward * weight / weight.sum()
+    return paid
 
 
 def credited_rewards(reward_S: ArrayLike, credit: str, *, temperature: float = 0.1) -> np.ndarray:

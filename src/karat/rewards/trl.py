@@ -57,7 +57,7 @@ def _score_rows(scorer: Reward, prompts: Sequence[Any], completions: Sequence[An
     rows = [
         (index, prompt, response)
         for index, pair in enumerate(zip(prompts, completions, strict=True))
-        for prompt, response in [(_as_text(pair[0]), _as_text(pair[1]))]
+        for prompt, response in [(as_text(pair[0]), as_text(pair[1]))]
         if prompt is not None and response is not None
     ]
     runs = [list(run) for _, run in groupby(rows, key=itemgetter(1))]
@@ -69,7 +69,7 @@ def _score_rows(scorer: Reward, prompts: Sequence[Any], completions: Sequence[An
     return values
 
 
-def _as_text(value: Any) -> Text | None:
+def as_text(value: Any) -> Text | None:
     """TRL's text or conversation; None for what is not text alone (images, a tool call without words, nothing)."""
     if isinstance(value, str):
         return value

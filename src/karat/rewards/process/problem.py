@@ -40,7 +40,16 @@ def split_steps_of(text: str, separator: str) -> tuple[str, ...]:
 
     Raises: InputError: the separator is empty.
     """
+    return tuple(step for step, _ in step_ends_of(text, separator))
+
+
+def step_ends_of(text: str, separator: str) -> tuple[tuple[str, int], ...]:
+    """As `split_steps_of`, each step with the position in the text where it ends, its separator included."""
     if not separator:
         raise InputError("the separator of steps is empty; name the text that ends a step, such as a newline.")
-    pieces = tuple(piece.strip() for piece in text.split(separator))
-    return tuple(piece for piece in pieces if piece) or ("",)
+    found, at = [], 0
+    for piece in text.split(separator):
+        at += len(piece) + len(separator)
+        if piece.strip():
+            found.append((piece.strip(), min(at, len(text))))
+    return tuple(found) or (("", len(text)),)
