@@ -34,6 +34,7 @@ class Size:
 
 
 DIFFICULTIES: dict[str, Size] = {
+    "simple": Size(2, 2, 9),
     "easy": Size(2, 3, 20),
     "medium": Size(3, 5, 60),
     "hard": Size(5, 8, 400),
