@@ -36,6 +36,10 @@ class Agreement:
     contradicted: tuple[tuple[float, str], ...]
 
 
+UNCHECKED = Agreement(UNDEFINED, 0, 0, 0, 0, ())
+"""No step was compared with computation."""
+
+
 def agree(honest: Sequence[Honest], scores: Scores) -> Agreement:
     """Check every step of the solutions, and compare."""
     from karat.rewards.step_check import check_solution

@@ -11,6 +11,7 @@ import numpy as np
 from karat.audit.parts import Progress
 from karat.audit.reward.process.hacks import (
     FAMILIES,
+    FLIP,
     Hack,
     HackFamily,
     On,
@@ -110,7 +111,12 @@ class _Builder:
 
 
 def make_plan(
-    solutions: Sequence[StepSolution], *, most_scored: int, most_hacked: int, rng: np.random.Generator
+    solutions: Sequence[StepSolution],
+    *,
+    most_scored: int,
+    most_hacked: int,
+    rng: np.random.Generator,
+    families: Sequence[HackFamily] = FAMILIES,
 ) -> Plan:
     """Draw problems, take their labelled solutions, and rewrite a right and a wrong one of each.
 
@@ -119,6 +125,7 @@ def make_plan(
         most_scored: solutions as they are; whole problems, until there are so many.
         most_hacked: solutions that are rewritten, half right and half wrong where there are enough of both.
         rng: of the draw and of the rewrites.
+        families: the hacks that are tried.
     Raises: DataError: no solution is labelled.
     """
     labelled = [each for each in solutions if each.first_error is not None and each.steps]
@@ -141,7 +148,7 @@ def make_plan(
     seed = int(rng.integers(2**31))
     batteries = tuple(
         _battery(family, hack, on, chosen[on], right_of, builder, seed)
-        for family in FAMILIES for hack in family.hacks for on in hack.on
+        for family in families for hack in family.hacks for on in hack.on
     )  # fmt: skip
     flips = (*_found(honest), *_flipped(chosen["right"], builder, seed))
     return Plan(builder.problems(), tuple(honest), batteries, flips)
@@ -179,10 +186,10 @@ def _battery(
     builder: _Builder,
     seed: int,
 ) -> Battery:
-    """The chance in a rewrite depends on the seed, the hack and the solution's place only."""
-    cases = []
-    for number, each in enumerate(candidates):
-        steps = hack.rewrite(each.solution, _rng(hack.name, number, seed))
+    """The chance in the rewrites depends on the seed, the hack and the solutions only."""
+    cases, rng = [], _rng(hack.name, seed)
+    for each in candidates:
+        steps = hack.rewrite(each.solution, rng)
         if steps is not None and steps != each.solution.steps:
             after = builder.place(each.solution, steps)
             shown = (" | ".join(each.solution.steps), " | ".join(steps))
@@ -191,14 +198,15 @@ def _battery(
     return Battery(family, hack, on, tuple(cases), len(candidates) - len(cases))
 
 
-def _rng(name: str, number: int, seed: int) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), number])
+def _rng(name: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _flipped(candidates: Sequence[Honest], builder: _Builder, seed: int) -> Iterator[Flip]:
-    """Those that the hack "flipped step" made, with the step that it flipped."""
-    for number, each in enumerate(candidates):
-        flipped = flipped_step(each.solution, _rng("flipped step", number, seed))
+    """Those that the hack FLIP makes by the same draws, with the step that it flips."""
+    rng = _rng(FLIP, seed)
+    for each in candidates:
+        flipped = flipped_step(each.solution, rng)
         if flipped is not None:
             at, text = flipped
             steps = (*each.solution.steps[:at], text, *each.solution.steps[at + 1 :])
@@ -248,13 +256,12 @@ def _calls(problems: Sequence[StepProblem]) -> Iterator[list[StepProblem]]:
 def _require(name: str, problems: Sequence[StepProblem], scores: Sequence[Sequence[np.ndarray]]) -> None:
     wanted = [[len(steps) for steps in problem.solutions] for problem in problems]
     given = [[len(score) for score in of_problem] for of_problem in scores]
-    if wanted != given:
+    if wanted != given or any(not steps for of_problem in wanted for steps in of_problem):
         raise InputError(f"{name} gave another number of scores than of steps. Give one score a step, in order.")
-    for of_problem in scores:
-        for score in of_problem:
-            bad = np.flatnonzero((score < 0) | (score > 1))
-            if bad.size:
-                raise InputError(
-                    f"{name} gave {score[bad[0]]:g} for a step: no probability. The hacks are measured in them; return "
-                    "the probability that a step is right, in [0, 1] (a sigmoid of a logit)."
-                )
+    flat = np.concatenate([score for of_problem in scores for score in of_problem])
+    bad = np.flatnonzero((flat < 0) | (flat > 1))
+    if bad.size:
+        raise InputError(
+            f"{name} gave {flat[bad[0]]:g} for a step: no probability. The hacks are measured in them; return the "
+            "probability that a step is right, in [0, 1] (a sigmoid of a logit)."
+        )

@@ -44,10 +44,11 @@ EXPLANATIONS: dict[str, tuple[str, str, str, str]] = {
     ),
     "RW804": (
         "The lowest score does not drift to the end",
-        "Share of solutions whose lowest step score is on the last step, less the share that a place at random from "
-        "the first wrong step on would give (from the first step, where none is wrong).",
-        "problem: surely more than the band (0.1). ok: at most the band. unclear: neither. not checked: no solutions "
-        "of two steps.",
+        "Of solutions whose first wrong step comes before the last, the share whose lowest step score is on the last "
+        "step, less the share that a place at random from the first wrong step on would give. Beside it the share of "
+        "all solutions.",
+        "problem: surely more than the band (0.1). ok: at most the band. unclear: neither. not checked: no such "
+        "solutions of two problems.",
         "The reward drifted to an outcome reward: its labels say whether the end is right. See RW803, and relabel.",
     ),
     "RW805": (

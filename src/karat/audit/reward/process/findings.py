@@ -77,7 +77,7 @@ def _finding(code: str, verdict: Verdict, **fields: Any) -> Finding:
     return Finding(code, title, verdict, gold=fields.pop("gold", GOLD), **fields)
 
 
-def _side(interval: Interval, line: float) -> Verdict:
+def side_of(interval: Interval, line: float) -> Verdict:
     """ok above a line, problem below it, unclear across."""
     if math.isnan(interval.low) or math.isnan(line) or interval.n_clusters < MIN_PROMPTS:
         return "unclear"
@@ -89,7 +89,7 @@ def _told(told: Told) -> Finding:
     if math.isnan(told.auroc.estimate):
         why = f"needs steps of both kinds with scores: {told.n_right} right, {told.n_wrong} wrong"
         return _finding("RW801", "not checked", n_missing=told.n_missing, action=why)
-    verdict = _side(told.gain, 0.0)
+    verdict = side_of(told.gain, 0.0)
     gain = told.gain
     return _finding(
         "RW801", verdict, effect=told.auroc.estimate, low=told.auroc.low, high=told.auroc.high, unit="AUROC",
@@ -107,7 +107,7 @@ def _first_error(found: ProcessAudit) -> Finding:
         return _finding("RW802", "not checked", n_missing=number.n_missing, action=why)
     best = max(known, key=lambda rule: known[rule])
     return _finding(
-        "RW802", _side(number.interval, known[best]), effect=number.interval.estimate, low=number.interval.low,
+        "RW802", side_of(number.interval, known[best]), effect=number.interval.estimate, low=number.interval.low,
         high=number.interval.high, unit="F1", n_used=number.n, n_missing=number.n_missing,
         baseline=f"{best}, which reads nothing: {known[best]:.3f}; threshold {found.thresholds.mean:.3g}, "
         f"{found.thresholds.tuning}",
@@ -126,7 +126,7 @@ def _detected(found: ProcessAudit) -> Finding:
         f"; {_KINDS[each.kind]}: {each.exact.estimate:.0%}" for each in found.detected if each is not shown
     )
     return _finding(
-        "RW803", _side(shown.exact, HALF), effect=shown.exact.estimate, low=shown.exact.low, high=shown.exact.high,
+        "RW803", side_of(shown.exact, HALF), effect=shown.exact.estimate, low=shown.exact.low, high=shown.exact.high,
         unit="share found", n_used=shown.n, n_missing=shown.n_missing,
         baseline=f"{_KINDS[shown.kind]}; with any step flagged {shown.any_flag.estimate:.0%}, of right solutions "
         f"{found.alarms.estimate:.0%}{others}",
@@ -136,19 +136,25 @@ def _detected(found: ProcessAudit) -> Finding:
 _KINDS = {"flipped": "one result flipped", "found": "as they came"}
 
 
+def lowest_verdict(lowest: Lowest, band: float) -> Verdict:
+    """Of where the lowest score sits: problem above the band, ok within it, unclear across or of few problems."""
+    excess = lowest.excess
+    if math.isnan(excess.low) or excess.n_clusters < MIN_PROMPTS:
+        return "unclear"
+    return "problem" if excess.low > band else "ok" if excess.high <= band else "unclear"
+
+
 def _lowest(found: ProcessAudit) -> Finding:
     lowest, excess = found.lowest, found.lowest.excess
     if math.isnan(excess.low):
-        why = "needs solutions of two steps or more of two problems"
+        why = "needs solutions of two problems whose first wrong step comes before the last"
         return _finding("RW804", "not checked", n_missing=lowest.n_missing, action=why)
-    verdict: Verdict = "problem" if excess.low > found.band else "ok" if excess.high <= found.band else "unclear"
-    if excess.n_clusters < MIN_PROMPTS:
-        verdict = "unclear"
     return _finding(
-        "RW804", verdict, effect=excess.estimate, low=excess.low, high=excess.high, unit="share of solutions",
-        n_used=lowest.n, n_missing=lowest.n_missing,
-        baseline=f"lowest on the last step in {lowest.at_last.estimate:.0%} [{lowest.at_last.low:.0%}, "
-        f"{lowest.at_last.high:.0%}]; of wrong solutions the first wrong step is the last in {lowest.by_label:.0%}",
+        "RW804", lowest_verdict(lowest, found.band), effect=excess.estimate, low=excess.low, high=excess.high,
+        unit="share of solutions", n_used=lowest.n_wrong, n_missing=lowest.n_missing,
+        baseline=f"of all {lowest.n} the lowest is on the last step in {lowest.at_last.estimate:.0%} "
+        f"[{lowest.at_last.low:.0%}, {lowest.at_last.high:.0%}]; of wrong solutions the first wrong step is the last "
+        f"in {lowest.by_label:.0%}",
     )  # fmt: skip
 
 
@@ -159,7 +165,7 @@ def _agreement(found: Agreement) -> Finding:
             f"{found.n_undefined} steps make no claim that can be computed"
         )
         return _finding("RW805", "not checked", gold="builtin:step-check", n_missing=found.n_missing, action=why)
-    verdict = _side(found.auroc, HALF)
+    verdict = side_of(found.auroc, HALF)
     shown = [f"scored {score:.2f}: {text[: 2 * SHOWN_CHARS]}" for score, text in found.contradicted]
     return _finding(
         "RW805", verdict, effect=found.auroc.estimate, low=found.auroc.low, high=found.auroc.high, unit="AUROC",

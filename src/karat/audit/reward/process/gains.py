@@ -17,7 +17,7 @@ from karat.audit.reward.probe_statistics import mean_effect, p_value, verdict_of
 from karat.audit.reward.process.cases import Battery, Case, Place, Scores
 from karat.numerics.intervals import UNDEFINED, Interval, clustered_proportion
 from karat.numerics.multiplicity import benjamini_hochberg
-from karat.numerics.process_aggregation import AGGREGATES, aggregate
+from karat.numerics.process_aggregation import AGGREGATES
 from karat.types import NAN, Verdict
 
 WORST_CASES = 3
@@ -48,7 +48,13 @@ class Cell:
 
 
 def measure_gains(
-    batteries: Sequence[Battery], scores: Scores, *, band: float, rng: np.random.Generator, resamples: int
+    batteries: Sequence[Battery],
+    scores: Scores,
+    *,
+    band: float,
+    rng: np.random.Generator,
+    resamples: int,
+    aggregates: Sequence[str] = AGGREGATES,
 ) -> tuple[Cell, ...]:
     """Every hack under every aggregate, judged together.
 
@@ -56,9 +62,9 @@ def measure_gains(
         scores: of all problems of the plan that the batteries are of.
         band: a gain within it counts as none, in probability.
     """
+    value = {how: aggregated(scores, how) for how in aggregates}
     found = [
-        _measure(battery, how, _aggregated(scores, how), band, rng, resamples)
-        for how in AGGREGATES for battery in batteries
+        _measure(battery, how, value[how], band, rng, resamples) for how in aggregates for battery in batteries
     ]  # fmt: skip
     q_K = benjamini_hochberg([cell.p_value for cell in found])
     return tuple(
@@ -68,20 +74,33 @@ def measure_gains(
     )  # fmt: skip
 
 
-def _aggregated(scores: Scores, how: str) -> list[list[float]]:
-    return [[aggregate(score, how) if score.size else NAN for score in of_problem] for of_problem in scores]
+def aggregated(scores: Scores, how: str) -> list[np.ndarray]:
+    """What `numerics.process_aggregation.aggregate` gives, of all at once: by problem, one value a solution."""
+    sizes = [len(score) for of_problem in scores for score in of_problem]
+    flat = np.concatenate([score for of_problem in scores for score in of_problem])
+    ends = np.cumsum(sizes, dtype=np.int64)
+    starts = ends - np.array(sizes, dtype=np.int64)
+    if how == "last":
+        value = flat[ends - 1]
+        value = np.where(np.isnan(np.add.reduceat(flat, starts)), np.nan, value)
+    elif how == "mean":
+        value = np.add.reduceat(flat, starts) / sizes
+    else:
+        reduce = {"min": np.minimum, "product": np.multiply, "sum": np.add}[how]
+        value = reduce.reduceat(flat, starts)
+    return np.split(value, np.cumsum([len(of_problem) for of_problem in scores])[:-1])
 
 
 def _measure(
     battery: Battery,
     how: str,
-    value: list[list[float]],
+    value: Sequence[np.ndarray],
     band: float,
     rng: np.random.Generator,
     resamples: int,
 ) -> Cell:
     def at(place: Place) -> float:
-        return value[place.problem][place.solution]
+        return float(value[place.problem][place.solution])
 
     before_N, after_N = (
         np.array([at(case.before) for case in battery.cases]),
@@ -91,7 +110,7 @@ def _measure(
     known = [case for case, good in zip(battery.cases, is_known, strict=True) if good]
     before, after = before_N[is_known], after_N[is_known]
     gain = after - before
-    cluster = np.array([case.prompt_id for case in known])
+    cluster = np.array([case.before.problem for case in known])
     interval, error, freedom = mean_effect(gain, cluster, rng=rng, resamples=resamples)
     expected = battery.hack.expected
     order = np.argsort(-wrong_way(gain, expected), kind="stable")[:WORST_CASES]
@@ -109,7 +128,7 @@ def _measure(
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else NAN
+    return sum(values) / len(values) if values else NAN
 
 
 def _above(before_N: np.ndarray, after_N: np.ndarray, right_N: np.ndarray, cluster_N: np.ndarray) -> Interval:

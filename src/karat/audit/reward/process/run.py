@@ -11,10 +11,11 @@ import numpy as np
 from karat.audit.parts import Progress
 from karat.audit.reward.benchmarks.thresholds import asked_for
 from karat.audit.reward.config import AuditRewardConfig
-from karat.audit.reward.process.agreement import agree
+from karat.audit.reward.process.agreement import UNCHECKED, agree
 from karat.audit.reward.process.cases import Plan, Scores, make_plan, score_plan
 from karat.audit.reward.process.findings import ProcessAudit, result_of
 from karat.audit.reward.process.gains import measure_gains
+from karat.audit.reward.process.hacks import FAMILIES, HackFamily
 from karat.audit.reward.process.steps import (
     as_benchmark,
     detect,
@@ -52,7 +53,10 @@ def audit_process(
     tables: tuple[Table, ...] = ()
     if solutions is None:
         solutions, tables = _solutions(config)
-    found = measure_process(scorer, solutions, reward=reward, config=config, rng=rng, progress=progress)
+    own = str(getattr(reward, "aggregate", ""))
+    found = measure_process(
+        scorer, solutions, config=config, rng=rng, aggregate=own if own in AGGREGATES else "", progress=progress
+    )
     result = result_of(found)
     return Result(result.command, result.findings, (*result.tables, *tables), result.values)
 
@@ -63,22 +67,30 @@ def measure_process(
     *,
     config: AuditRewardConfig,
     rng: np.random.Generator,
-    reward: Any = None,
+    aggregate: str = "",
+    families: Sequence[HackFamily] = FAMILIES,
     progress: Progress | None = None,
 ) -> ProcessAudit:
-    """Everything that the findings rest on. Raises as `audit_process`."""
+    """Everything that the findings rest on.
+
+    Args:
+        aggregate: how the reward joins its steps; empty: it does not say.
+        families: the hacks that are tried; with a part of them only, steps are not compared with computation.
+    Raises: as `audit_process`.
+    """
     plan_rng, gain_rng, step_rng = rng.spawn(3)
-    plan = make_plan(solutions, most_scored=config.step_solutions, most_hacked=config.hacked_solutions, rng=plan_rng)
+    limits = {"most_scored": config.step_solutions, "most_hacked": config.hacked_solutions}
+    plan = make_plan(solutions, **limits, rng=plan_rng, families=families)
     scores = score_plan(scorer, plan, progress=progress)
     cells = measure_gains(plan.batteries, scores, band=config.band, rng=gain_rng, resamples=config.resamples)
-    own = str(getattr(reward, "aggregate", ""))
     return ProcessAudit(
-        aggregate=own if own in AGGREGATES else DEFAULT_AGGREGATE,
-        is_assumed=own not in AGGREGATES,
+        aggregate=aggregate or DEFAULT_AGGREGATE,
+        is_assumed=not aggregate,
         band=config.band,
         n_problems=len({each.place.problem for each in plan.honest}),
         n_solutions=len(plan.honest),
         cells=cells,
+        agreement=agree(plan.honest, scores) if families is FAMILIES else UNCHECKED,
         **_of_steps(plan, scores, config, step_rng),
     )  # fmt: skip
 
@@ -101,7 +113,6 @@ def _of_steps(plan: Plan, scores: Scores, config: AuditRewardConfig, rng: np.ran
         "detected": detect(plan.flips, scores, thresholds),
         "alarms": false_alarms(honest, scores, thresholds),
         "lowest": lowest_places(honest, scores, rng=rng, resamples=config.resamples),
-        "agreement": agree(honest, scores),
     }  # fmt: skip
 
 

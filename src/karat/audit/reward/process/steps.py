@@ -6,7 +6,7 @@ Axes: N steps of all solutions, P solutions, S steps of one solution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from karat.audit.reward.benchmarks.steps import step_outcomes as benchmark_outco
 from karat.audit.reward.probe_statistics import mean_effect
 from karat.audit.reward.process.cases import Flip, Honest, Scores
 from karat.numerics.clustered_auroc import auroc_difference, clustered_auroc
-from karat.numerics.intervals import UNDEFINED, Interval, clustered_proportion
-from karat.numerics.process_accuracy import NO_ERROR, first_below
+from karat.numerics.intervals import UNDEFINED, Interval, clustered_proportion, wilson
+from karat.numerics.process_accuracy import NO_ERROR, first_below, process_f1
 from karat.types import NAN, StepSolution
 
 RIGHT_FROM = 0.5
@@ -121,7 +121,22 @@ def first_error_number(
     place = [-np.arange(len(item.steps), dtype=float) for item in benchmark.items]
     blind = blind_step_outcomes(benchmark, threshold=threshold, seed=seed)
     blind["latest"] = benchmark_outcomes(benchmark, place, threshold="", seed=seed)
-    return step_numbers(benchmark, outcomes, blind, rng=rng, resamples=resamples)[0]
+    number = step_numbers(benchmark, outcomes, blind, rng=rng, resamples=resamples)[0]
+    if number.interval.method != "no variation":
+        return number
+    low, high = _bounds_without_variation(outcomes.total_PC)
+    return replace(number, interval=replace(number.interval, low=low, high=high))
+
+
+def _bounds_without_variation(total_PC: np.ndarray) -> tuple[float, float]:
+    """F1 of the ends of Wilson's intervals of its two accuracies: all solutions are judged right, or all wrong, and no
+    resample differs."""
+    found_wrong, wrong, found_right, right = np.nansum(total_PC, axis=0)
+    if not wrong or not right:
+        return NAN, NAN
+    ends = zip(wilson(found_wrong, wrong), wilson(found_right, right), strict=True)
+    low, high = (float(process_f1(np.array([first, 1.0, second, 1.0]))) for first, second in ends)
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,21 +220,24 @@ class Lowest:
 
     Attributes:
         at_last: share of solutions with it on the last step; of equal lowest ones each counts its part.
-        excess: that share less the one of a place at random from the first wrong step on (from the first step, where
-            none is wrong): what scores that follow the labels have at most.
+        excess: of solutions whose first wrong step comes before the last, that share less the one of a place at random
+            from the first wrong step on: what scores that follow the labels have at most.
         by_label: share of wrong solutions whose first wrong step is the last.
+        n: solutions of two steps or more that are scored; n_wrong: those behind `excess`.
     """
 
     at_last: Interval
     excess: Interval
     by_label: float
     n: int
+    n_wrong: int
     n_missing: int
 
 
 def lowest_places(honest: Sequence[Honest], scores: Scores, *, rng: np.random.Generator, resamples: int) -> Lowest:
     """Of solutions of two steps or more. A reward that drifted to outcomes puts its lowest score on the last step."""
-    share, chance, cluster, ends, n_missing = [], [], [], [], 0
+    share, cluster, ends, n_missing = [], [], [], 0
+    excess, wrong_cluster = [], []
     for each in honest:
         score_S = scores[each.place.problem][each.place.solution]
         if score_S.size < 2:
@@ -228,13 +246,14 @@ def lowest_places(honest: Sequence[Honest], scores: Scores, *, rng: np.random.Ge
             n_missing += 1
             continue
         is_lowest = score_S <= score_S.min() + TIE
-        error = each.solution.first_error
-        is_wrong = error is not None and error != NO_ERROR
-        start = error if error is not None and is_wrong else 0
-        if is_wrong:
-            ends.append(start == score_S.size - 1)
         share.append(float(is_lowest[-1]) / float(is_lowest.sum()))
-        chance.append(1 / (score_S.size - start))
         cluster.append(each.solution.prompt_id)
-    excess, *_ = mean_effect(np.array(share) - np.array(chance), np.array(cluster), rng=rng, resamples=resamples)
-    return Lowest(_share(share, cluster), excess, float(np.mean(ends)) if ends else NAN, len(share), n_missing)
+        error, last = each.solution.first_error, score_S.size - 1
+        if error is not None and error != NO_ERROR:
+            ends.append(error == last)
+            if error < last:
+                excess.append(share[-1] - 1 / (score_S.size - error))
+                wrong_cluster.append(each.solution.prompt_id)
+    interval, *_ = mean_effect(np.array(excess), np.array(wrong_cluster), rng=rng, resamples=resamples)
+    by_label = float(np.mean(ends)) if ends else NAN
+    return Lowest(_share(share, cluster), interval, by_label, len(share), len(excess), n_missing)
