@@ -48,6 +48,7 @@ CHECKS = (
     "stress.synthetic.findings",
     "stress.transfer.findings",
     "train.evaluation_findings",
+    "train.labelling.findings",
 )
 """Modules of karat that state findings; each has its EXPLANATIONS."""
 

@@ -12,6 +12,7 @@ from karat.cli.output import finish, verb_at_work, with_command_line
 from karat.cli.shared import SharedVerb
 from karat.errors import InputError
 from karat.train.config import TrainConfig
+from karat.train.labelling.config import LabelOptions
 from karat.train.process.config import ProcessConfig
 
 
@@ -33,6 +34,7 @@ def train(
     ] = False,
     config: Annotated[TrainConfig, "Training"],
     steps: Annotated[ProcessConfig, "Process rewards (with --process)"],
+    labels: Annotated[LabelOptions, "Labels without people (with --process --label)"],
     shared: Annotated[SharedVerb, "Output"],
 ) -> None:
     """Train a reward model on preference pairs, or (--process) on step labels.
@@ -42,8 +44,13 @@ def train(
     again.
     """
     refuse_options_of_the_other_kind(ctx, process=process)
+    refuse_options_of_labelling(ctx, is_asked=process and bool(labels.label))
     with verb_at_work(shared) as progress:
-        if process:
+        if process and labels.label:
+            from karat.train.labelling.train import train_labelled
+
+            result = train_labelled(source, out=out, labels=labels, config=steps, progress=progress)
+        elif process:
             from karat.train.process import train_process
 
             result = train_process(source, out=out, config=steps, progress=progress)
@@ -65,3 +72,12 @@ def refuse_options_of_the_other_kind(ctx: Any, *, process: bool) -> None:
             flag = parameter.opts[0]
             why = "is for preference pairs; drop it, or --process" if process else "is for steps; add --process"
             raise InputError(f"{flag} {why}.")
+
+
+def refuse_options_of_labelling(ctx: Any, *, is_asked: bool) -> None:
+    """Raises InputError: an option of labelling was given, but no method; it would be ignored."""
+    names = {field.name for field in dataclasses.fields(LabelOptions)}
+    for parameter in ctx.command.params:
+        is_given = parameter.name in names and ctx.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        if is_given and not is_asked:
+            raise InputError(f"{parameter.opts[0]} is for labelling steps; add --process and --label mc or binary.")

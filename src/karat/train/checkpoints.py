@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from karat.errors import InputError
 from karat.rewards.model import MANIFEST
+from karat.train.labelling.config import FILES
 
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -74,7 +75,7 @@ def open_run(out: Path, request: Mapping[str, Any], *, overwrite: bool) -> Path 
         if not differs:
             return started
         file.unlink()  # nothing was trained for the other request: a mistyped option must not block the folder
-    elif out.exists() and any(out.iterdir()) and not overwrite:
+    elif out.exists() and any(item.name not in FILES for item in out.iterdir()) and not overwrite:
         raise InputError(
             f"{out} is not empty and holds no karat run. Name another --out, or use --overwrite to write into it."
         )

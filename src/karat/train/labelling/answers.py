@@ -66,6 +66,13 @@ def _cleaned(stated: str) -> str:
     return text.replace("**", "").strip().strip("*_`").strip().rstrip(":.,").strip()
 
 
+def _same(stated: str, answer: str) -> bool | None:
+    """As values; answers without a letter or a digit (brackets, say) as characters, in which each counts."""
+    if not any(map(str.isalnum, answer)):
+        return "".join(stated.split()) == "".join(answer.split())
+    return same_answer(stated, answer)
+
+
 class AnswerCheck:
     """Judges completions by their final answers.
 
@@ -98,7 +105,7 @@ class AnswerCheck:
             stated = final_answer(response)
             if not stated:
                 return 0.0, ""
-            same = same_answer(stated, answer)
+            same = _same(stated, answer)
             return (MISSING, "answers that cannot be compared") if same is None else (float(same), "")
         try:
             found: Any = self.checker(plain(prompt), response, answer)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from karat.data.steps import StepReadingConfig
 from karat.errors import InputError
-from karat.numerics.step_values import ProbeRule
 from karat.options import option, require_ranges
+
+if TYPE_CHECKING:
+    from karat.numerics.step_values import ProbeRule
+
+LABELS, REQUEST, STEPS = "labels.jsonl", "labels.json", "steps.jsonl"
+FILES = frozenset({LABELS, REQUEST, STEPS, f"{LABELS}.parts"})
+"""Names in a run's folder that are labelling's."""
 
 Method = Literal["", "mc", "binary"]
 Unfinished = Literal["missing", "wrong", "read"]
@@ -68,6 +75,11 @@ class LabelOptions:
             ("label", self.label in ("", "mc", "binary"), "mc or binary"),
             ("label_as", self.label_as in ("soft", "hard"), "soft or hard"),
             ("unfinished", self.unfinished in ("missing", "wrong", "read"), "missing, wrong or read"),
+            ("rollouts", self.rollouts >= 1, "at least 1"),
+            ("probe_error", 0 <= self.probe_error < 0.5, "in [0, 0.5)"),
+            ("recovery", 0 <= self.recovery < 1, "in [0, 1)"),
+            ("most_rollouts", self.most_rollouts >= 1, "at least 1"),
+            ("rollouts_at_once", self.rollouts_at_once >= 1, "at least 1"),
             ("samples", self.samples >= 0, "0 or more"),
             ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
             ("temperature", self.temperature > 0, "more than 0: equal completions are one completion"),
@@ -84,11 +96,11 @@ class LabelOptions:
             raise InputError(
                 f"probe_error = {self.probe_error} is for label = binary; mc asks for rollouts of each step."
             )
-        _ = self.rule
 
-    @property
     def rule(self) -> ProbeRule:
-        """When a prefix has had enough completions. Raises InputError: an option of it is out of range."""
+        """When a prefix has had enough completions."""
+        from karat.numerics.step_values import ProbeRule  # loads scipy, which options do without
+
         return ProbeRule(
             rollouts=self.rollouts,
             error=self.probe_error,
@@ -99,11 +111,9 @@ class LabelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelConfig(LabelOptions):
+class LabelConfig(LabelOptions, StepReadingConfig):
     """All that decides the labels: the options above, how rows are read, and how a prefix becomes text."""
 
-    format: str = option("", "Step format; recognised from the rows when empty.")
-    split: str = option("", "Split of a folder or hub data set; otherwise its only one, or train.")
     separator: str = option("\n\n", "Text between two steps.")
     seed: int = option(0, "Seed of the completions.")
     dtype: Literal["float32", "bfloat16", "float16"] = option("float32", "Of the completer's weights.")
@@ -111,6 +121,7 @@ class LabelConfig(LabelOptions):
 
     def __post_init__(self) -> None:
         LabelOptions.__post_init__(self)
+        StepReadingConfig.__post_init__(self)
         if not self.separator:
             raise InputError("separator is empty: steps could not be told apart. Give the text between two steps.")
         if self.seed < 0:

@@ -53,9 +53,11 @@ def gather(source: str | Path | Sequence[StepSolution], config: LabelConfig) -> 
         chosen = data.problems[: config.max_solutions or None]
         return Inputs(tuple(Group(problem) for problem in chosen), data.account)
     if isinstance(source, str | Path):
-        read = read_steps(source, format=config.format, split=config.split, after_error="keep")
+        options = config.reading()
+        options["separator"] = config.separator
+        read = read_steps(source, **options)
     else:
-        read = take_steps(source)
+        read = take_steps(source, separator=config.separator)
     solutions = read.solutions[: config.max_solutions or None]
     if config.answers:
         solutions = with_answers(solutions, read_problems(config.answers).problems)

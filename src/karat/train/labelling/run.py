@@ -26,7 +26,7 @@ from karat.rewards.kinds import import_function
 from karat.rewards.process import split_steps_of
 from karat.train.labelling.answers import AnswerCheck, Checker
 from karat.train.labelling.completers import CompleteFunction, Completer, make_completer
-from karat.train.labelling.config import LabelConfig
+from karat.train.labelling.config import LABELS, REQUEST, STEPS, LabelConfig
 from karat.train.labelling.findings import labelling_result
 from karat.train.labelling.inputs import NO_ANSWER, Group, Inputs, gather
 from karat.train.labelling.problems import Problem
@@ -36,9 +36,6 @@ from karat.train.labelling.search import Task, label_by_search, label_every_step
 from karat.train.labelling.types import MISSING, Found
 from karat.types import NO_ERROR, Result, StepSolution
 
-LABELS, REQUEST, STEPS = "labels.jsonl", "labels.json", "steps.jsonl"
-FILES = (LABELS, REQUEST, STEPS, f"{LABELS}.parts")
-"""Names in OUT that are labelling's."""
 NO_STEPS = "the completer wrote no solution"
 
 Judge = Callable[[Any, list[str]], int | None]
@@ -150,7 +147,7 @@ def _label_parts(
                 check,
                 seed=config.seed,
                 separator=config.separator,
-                at_once=config.rule.at_once,
+                at_once=config.rule().at_once,
             )
         rows = [
             replace(item, judged=judged, judge_failed=why)
@@ -216,9 +213,9 @@ def _labeller(task: Task, config: LabelConfig) -> Labeller[Found]:
     if not task.problem.answer:
         return _without(task, NO_ANSWER)
     if config.label == "mc":
-        return label_every_step(task, config.rule, soft=config.label_as == "soft")
+        return label_every_step(task, config.rule(), soft=config.label_as == "soft")
     rng = np.random.default_rng([config.seed, *_digest(task)])
-    return label_by_search(task, config.rule, rng=rng, check_share=config.check_share)
+    return label_by_search(task, config.rule(), rng=rng, check_share=config.check_share)
 
 
 def _without(task: Task, why: str) -> Labeller[Found]:
