@@ -236,7 +236,7 @@ def _lead(fitted: Fitted, data: TrainingSteps, evaluation: StepEvaluation | None
     """What was trained on what, and how well it judges steps of problems that it has not seen."""
     units = fitted.units
     trained = (
-        f"Trained on {units.n_labels:,} labelled steps of {units.n_solutions:,} solutions of {data.account.source}"
+        f"Trained on {units.n_labels:,} labelled steps of {units.n_solutions:,} solutions ({data.account.source})"
     )
     if evaluation is None:
         return f"{trained}; none was held out, so nothing is known of what it learned."
