@@ -169,7 +169,7 @@ def whole_sums(pattern: re.Pattern[str], text: str) -> list[re.Match[str]] | Non
     return None if cut else found
 
 
-_BEFORE = re.compile(r"(?:[-+/^=:]|(?:^|[\s\d)])x)\s*$|[\d.]$")
+_BEFORE = re.compile(r"(?:[-+/^=]|(?:^|[\s\d)])x)\s*$|[\d.]$|\d:$")
 _AFTER = re.compile(r"\s*(?:[-+/^=%]|x\b)|\.?\d|:\d")
 
 

@@ -94,7 +94,8 @@ def draw_problems(
     Args:
         n: how many.
         kinds: names from KINDS; all of them by default.
-        difficulty: simple (2 operations), easy (2-3 operations), medium (3-5), hard (5-8) or words (3-5, numbers up to 9 to reckon with).
+        difficulty: simple (2 operations, small numbers), easy (2-3), medium (3-5), hard (5-8) or words (3-5, numbers up
+            to 9 to reckon with).
         words: render in the closed vocabulary; the difficulty is then "words".
     Raises: InputError: no such kind or difficulty; so many distinct problems are not to be had.
     """

@@ -94,9 +94,9 @@ class Clock(_Turn):
         found = []
         for match in whole_sums(self._claim, text.translate(str.maketrans("−–", "--"))) or ():
             hour, minute, sign, n, hour2, minute2 = match.groups()
-            if bool(minute) != bool(minute2) or int(hour) > 23 or int(hour2) > 23:
+            if bool(minute) != bool(minute2):
                 continue
-            before, after = int(hour) * 60 + int(minute or 0), int(hour2) * 60 + int(minute2 or 0)
+            before, after = _minutes(hour, minute), _minutes(hour2, minute2)
             found.append(Claim((sign, int(n) * (1 if minute else 60)), before, after))
         return found
 
@@ -104,7 +104,7 @@ class Clock(_Turn):
         found = re.search(r"\b(\d{1,2}):(\d\d)\b|\b(\d{1,2})\b", text)
         if found is None:
             return None
-        return _time(int(found[1]) * 60 + int(found[2]) if found[1] else int(found[3]) * 60)
+        return _time(_minutes(found[1] or found[3], found[2]))
 
     def misread(self, facts: Facts, op: Op, rng: np.random.Generator) -> Op | None:
         unit = 60 if all(n % 60 == 0 for n in facts["turns"]) else 5
@@ -179,6 +179,12 @@ class Calendar(_Turn):
 
 def _time(minutes: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}"
+
+
+def _minutes(hour: str, minute: str | None) -> int:
+    """After midnight; -1 for what is no time of the day."""
+    is_time = int(hour) < 24 and int(minute or 0) < 60
+    return int(hour) * 60 + int(minute or 0) if is_time else -1
 
 
 def _day(name: str) -> int:

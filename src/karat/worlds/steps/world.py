@@ -14,7 +14,7 @@ import numpy as np
 
 from karat.types import NO_ERROR, PoolRow, StepSolution
 from karat.worlds.steps.checking import Follower, check_steps, first_error_of, read_step, stated_answer
-from karat.worlds.steps.problems import Problem
+from karat.worlds.steps.problems import KINDS, Problem, draw_problems
 from karat.worlds.steps.solutions import MANNER, Manner, as_solution, numbered, solutions_of
 
 POOL = Path(__file__).with_name("pool.jsonl.gz")
@@ -22,29 +22,26 @@ RECIPE = Path(__file__).with_name("recipe.json")
 SEPARATOR = "\n"
 """What parts the steps of a response of the pool."""
 GOLD_NAME = "program check of answer and steps"
-PROGRAM_SEED = 0
+PROGRAM_SEED, TEST_SHARE = 0, 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class StepWorld:
-    """Problems with solutions whose steps have a known truth."""
+    """Solutions whose steps have a known truth, made by program and sampled from a model.
+
+    Both are of problems of their own; `extra["split"]` of a solution says "train" or "test", by problem.
+    """
 
     problems: tuple[Problem, ...]
-    splits: tuple[str, ...]
-    """Of each problem: "train" or "test"."""
+    """Those that `solutions` solve."""
     solutions: tuple[StepSolution, ...]
-    """Made by program: right, wrong, right answers by a wrong process."""
+    """Made by program: right, wrong, right answers by a wrong process (`extra["process"]`)."""
     samples: tuple[StepSolution, ...]
     """Of the default model, steps checked by program where a program can tell; one for each row of `pool`."""
     pool: tuple[PoolRow, ...]
-    """The same samples with their scores: answer, process, gold (NaN where it is undefined)."""
+    """The samples with their scores: answer, process, gold (NaN where it is undefined)."""
     recipe: Mapping[str, Any]
     gold_name: str = GOLD_NAME
-
-    def of_split(self, solutions: Sequence[StepSolution], split: str) -> tuple[StepSolution, ...]:
-        """The solutions, of those given, whose problem is in a split."""
-        kept = {problem.problem_id for problem, own in zip(self.problems, self.splits, strict=True) if own == split}
-        return tuple(solution for solution in solutions if solution.prompt_id in kept)
 
     def summary(self) -> dict[str, Any]:
         """Measured facts of the samples."""
@@ -53,7 +50,7 @@ class StepWorld:
         kinds = np.array([row.extra["kind"] for row in self.pool])
         truth = [right for sample in self.samples for right in sample.extra["truth"]]
         return {
-            "problems": len(self.problems),
+            "problems": len({row.prompt_id for row in self.pool}),
             "samples": len(self.samples),
             "right_rate_by_kind": {str(kind): float(answer[kinds == kind].mean()) for kind in np.unique(kinds)},
             "right_rate": float(answer.mean()),
@@ -70,29 +67,44 @@ def load_step_world(*, right: int = 2, wrong: int = 3, wrong_process: int = 1, m
     Args:
         right, wrong, wrong_process: program-made solutions of each problem; manner: how they are worded.
     """
-    with gzip.open(POOL, "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    problems = tuple(Problem(row["kind"], row["difficulty"], row["facts"]) for row in rows)
-    rng = np.random.default_rng(PROGRAM_SEED)
+    problems = program_problems()
+    rng = np.random.default_rng([PROGRAM_SEED, 1])
+    counts = {"right": right, "wrong": wrong, "wrong_process": wrong_process}
     made = [
-        solution
-        for problem in problems
-        for solution in solutions_of(problem, rng, right=right, wrong=wrong, wrong_process=wrong_process, manner=manner)
+        _in_split(solution, "test" if index >= (1 - TEST_SHARE) * len(problems) else "train")
+        for index, problem in enumerate(problems)
+        for solution in solutions_of(problem, rng, manner=manner, **counts)
     ]
+    rows = read_step_pool()
     samples = [
-        sampled_solution(problem, response)
-        for problem, row in zip(problems, rows, strict=True)
+        _in_split(sampled_solution(Problem(row["kind"], row["difficulty"], row["facts"]), response), row["split"])
+        for row in rows
         for response in row["responses"]
     ]
-    samples = list(numbered(samples))
     return StepWorld(
         problems=problems,
-        splits=tuple(row["split"] for row in rows),
         solutions=numbered(made),
-        samples=tuple(samples),
+        samples=numbered(samples),
         pool=tuple(_pool_rows(rows)),
         recipe=json.loads(RECIPE.read_text(encoding="utf-8")),
     )
+
+
+def program_problems() -> tuple[Problem, ...]:
+    """Of every kind four, each easy and medium, in an order that mixes kinds."""
+    rng = np.random.default_rng([PROGRAM_SEED, 0])
+    easy, medium = (draw_problems(rng, 4 * len(KINDS), difficulty=name) for name in ("easy", "medium"))
+    return tuple(problem for pair in zip(easy, medium, strict=True) for problem in pair)
+
+
+def read_step_pool() -> list[dict[str, Any]]:
+    """Rows of the pool's file: one a problem, with its responses and their scores."""
+    with gzip.open(POOL, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _in_split(solution: StepSolution, split: str) -> StepSolution:
+    return replace(solution, extra={**solution.extra, "split": split})
 
 
 def split_response(response: str) -> tuple[str, ...]:
