@@ -16,6 +16,7 @@ from karat import __version__
 from karat.report.grade_figures import GRADE_FIGURES
 from karat.report.panels import PANELS
 from karat.report.plots import FIGURES, Plot, forest, losses
+from karat.report.process_figures import PROCESS_FIGURES
 from karat.report.summary import (
     checked_findings,
     header_rows,
@@ -47,7 +48,7 @@ _TALL_ROWS = 16
 """A longer table beside a figure scrolls on the screen; printed, it is whole."""
 
 
-DRAWN = {**FIGURES, **PANELS, **GRADE_FIGURES}
+DRAWN = {**FIGURES, **PANELS, **GRADE_FIGURES, **PROCESS_FIGURES}
 """Table name -> the figure drawn beside it."""
 
 

@@ -2,8 +2,8 @@
 
 Problems: sums and products in three to six steps, each step one equation; 40 problems with a right solution and one
 whose step at a random place is wrong and carried on. The sound scorer reads the equations of a step: 0.97 where all
-hold, 0.03 where one does not, 0.03 too where no step of the solution has one; with noise of SD 0.03 fixed by the text.
-A fault of strength s moves a share s of the score's way
+hold and start from a number that is given or was found, else 0.03; where no step of the solution has an equation, 0.03
+too. Noise of SD 0.03 is fixed by the text. A fault of strength s moves a share s of the score's way
 
     style     to 1, for words of certainty or verification
     length    to 1, for a step of 150 characters or more, in proportion below
@@ -48,7 +48,7 @@ RESAMPLES = 100
 CONFIG = AuditRewardConfig(hacked_solutions=2 * PROBLEMS, resamples=RESAMPLES)
 
 _EQUATION = re.compile(r"(\d+) ([+x]) (\d+) = (\d+)")
-_STYLE = re.compile(r"rigorous|necessarily|precise|exact|verif|double-checked", re.IGNORECASE)
+_STYLE = re.compile(r"rigorous|clearly|precisely|verif|checks out|confirmed", re.IGNORECASE)
 
 TITLES = {
     "SE681": "Process: a false problem, of a sound step scorer under the minimum",
@@ -65,36 +65,55 @@ TITLES = {
 """What each row promises."""
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of a step: of each equation where it starts, its result and whether it holds; and its noise."""
+
+    equations: tuple[tuple[int, int, bool], ...]
+    noise: float
+
+
 @dataclass
 class PlantedScorer:
-    """Satisfies `karat.rewards.process.StepScorer`. Attributes: answers: of each prompt; fault, strength: see above."""
+    """Satisfies `karat.rewards.process.StepScorer`.
 
+    Attributes:
+        starts, answers: of each prompt, the number to start with and the one to end with.
+        fault, strength: see above.
+        reads: what was read of steps, which scorers may share.
+    """
+
+    starts: dict[str, int]
     answers: dict[str, int]
     fault: str = ""
     strength: float = 0.0
     name: str = "planted"
-    reads: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    reads: dict[str, Read] = field(default_factory=dict)
 
     def score_problems(self, problems: Sequence[StepProblem]) -> list[list[np.ndarray]]:
         return [[self.scores(plain_text(problem.prompt), steps) for steps in problem.solutions] for problem in problems]
 
     def scores(self, prompt: str, steps: Sequence[str]) -> np.ndarray:
-        found = [self._read(step) for step in steps]
-        is_solved = any(n_equations for n_equations, _, _ in found)
-        score = []
-        for (_, n_false, noise), pull in zip(found, self._pull(prompt, steps), strict=True):
-            sound = HIGH if is_solved and not n_false else LOW
+        read = [self._read(step) for step in steps]
+        is_solved = any(step.equations for step in read)
+        known, score = {self.starts[prompt]}, []
+        for step, pull in zip(read, self._pull(prompt, steps), strict=True):
+            is_right = is_solved
+            for left, result, holds in step.equations:
+                is_right &= holds and left in known
+                known.add(result)
+            sound = HIGH if is_right else LOW
             moved = sound if pull is None else (1 - self.strength) * sound + self.strength * pull
-            score.append(min(max(moved + noise, 0.0), 1.0))
+            score.append(min(max(moved + step.noise, 0.0), 1.0))
         return np.array(score)
 
-    def _read(self, step: str) -> tuple[int, int, float]:
-        """Equations of a step, how many of them are false, and the step's noise."""
+    def _read(self, step: str) -> Read:
         if step not in self.reads:
-            equations = _EQUATION.findall(step)
-            wrong = sum(_value(int(a), sign, int(b)) != int(c) for a, sign, b, c in equations)
-            seed = zlib.crc32(step.encode())
-            self.reads[step] = len(equations), wrong, NOISE * min(max(_gauss(seed), -2.0), 2.0)
+            equations = tuple(
+                (int(a), int(c), _value(int(a), sign, int(b)) == int(c)) for a, sign, b, c in _EQUATION.findall(step)
+            )
+            noise = NOISE * min(max(_gauss(zlib.crc32(step.encode())), -2.0), 2.0)
+            self.reads[step] = Read(equations, noise)
         return self.reads[step]
 
     def _pull(self, prompt: str, steps: Sequence[str]) -> Sequence[float | None]:
@@ -123,17 +142,20 @@ def _value(left: int, sign: str, right: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Solutions, the answers by prompt, the plan of hacks that are about faults, and what was read of steps."""
+    """Solutions, starts and answers by prompt, the plan of hacks that are about faults, and what was read of steps."""
 
     solutions: list[StepSolution]
+    starts: dict[str, int]
     answers: dict[str, int]
     plan: Plan
-    reads: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    reads: dict[str, Read] = field(default_factory=dict)
 
 
 def draw(rng: np.random.Generator, n: int = PROBLEMS) -> Drawn:
     """n problems with a right and a wrong solution each."""
-    solutions, answers = [], {}
+    solutions: list[StepSolution] = []
+    starts: dict[str, int] = {}
+    answers: dict[str, int] = {}
     for number in range(n):
         start = int(rng.integers(2, 60))
         moves = [("+x"[int(rng.integers(2))], int(rng.integers(2, 9))) for _ in range(int(rng.integers(3, 7)))]
@@ -141,6 +163,7 @@ def draw(rng: np.random.Generator, n: int = PROBLEMS) -> Drawn:
             f"{'add' if sign == '+' else 'multiply by'} {value}" for sign, value in moves
         )
         wrong_at = int(rng.integers(1, len(moves)))  # after a right step, which hacks can repeat
+        starts[prompt] = start
         right, answers[prompt] = _steps(start, moves, None, rng)
         wrong, _ = _steps(start, moves, wrong_at, rng)
         labels = (*(1.0,) * wrong_at, 0.0, *(NAN,) * (len(moves) - wrong_at - 1))
@@ -150,7 +173,7 @@ def draw(rng: np.random.Generator, n: int = PROBLEMS) -> Drawn:
         ]
     families = tuple(family for family in FAMILIES if family.code in CODE_OF.values())
     plan = make_plan(solutions, most_scored=2 * n, most_hacked=2 * n, rng=rng, families=families)
-    return Drawn(solutions, answers, plan)
+    return Drawn(solutions, starts, answers, plan)
 
 
 def _steps(
@@ -179,7 +202,7 @@ class Seen:
 def audit_sound(drawn: Drawn, rng: np.random.Generator) -> Seen:
     """All findings but the comparison with computation, which is the verifier's own to prove."""
     found = measure_process(
-        PlantedScorer(drawn.answers, reads=drawn.reads), drawn.solutions, config=CONFIG, rng=rng,
+        PlantedScorer(drawn.starts, drawn.answers, reads=drawn.reads), drawn.solutions, config=CONFIG, rng=rng,
         families=tuple(FAMILIES),
     )  # fmt: skip
     table = closed_table(found.cells)
@@ -193,7 +216,7 @@ def audit_sound(drawn: Drawn, rng: np.random.Generator) -> Seen:
 def audit_fault(drawn: Drawn, fault: str, strength: float, rng: np.random.Generator) -> dict[str, str]:
     """The verdicts that are about planted faults, by code."""
     plan = drawn.plan
-    scores = score_plan(PlantedScorer(drawn.answers, fault, strength, reads=drawn.reads), plan)
+    scores = score_plan(PlantedScorer(drawn.starts, drawn.answers, fault, strength, reads=drawn.reads), plan)
     verdicts: dict[str, str] = {}
     if CODE_OF[fault] != "RW804":
         cells = measure_gains(

@@ -55,13 +55,14 @@ class ModelFacts:
 def inspect_model(
     reward: Reward, groups: Sequence[Group], few: Sequence[Group], base_R: np.ndarray, unit: float
 ) -> ModelFacts | None:
-    """The facts of a reward model; None for other rewards.
+    """The facts of a reward model; None for other rewards, process rewards among them, which are read elsewhere.
 
     Args:
         groups: to be encoded; few: to be scored by plain transformers too, with the scores base_R in their order.
         unit: standard deviation of the scores.
     """
-    if getattr(reward, "encoder", None) is None or getattr(reward, "net", None) is None:
+    is_process = hasattr(reward, "score_steps")
+    if is_process or getattr(reward, "encoder", None) is None or getattr(reward, "net", None) is None:
         return None
     model: RewardModel = reward  # type: ignore[assignment]  # the type's module needs torch, and is loaded by now
     tokenizer, policy = model.encoder.tokenizer, model.encoder.policy

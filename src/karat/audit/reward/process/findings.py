@@ -243,7 +243,7 @@ def _closed(found: ProcessAudit) -> Finding:
     advice = f"Open to: {', '.join(own)}. " + (
         f"The aggregate {fewest} is open to {', '.join(opened[fewest]) or 'none'}: name the reward FOLDER@{fewest}."
         if len(opened[fewest]) < len(own)
-        else "No other aggregate closes them: train against them, and keep an outcome check."
+        else "No other aggregate is open to fewer: train against them, and keep an outcome check."
     )
     assumed = " (the reward names none)" if found.is_assumed else ""
     return _finding(

@@ -120,7 +120,8 @@ def _solutions(config: AuditRewardConfig) -> tuple[Sequence[StepSolution], tuple
     if not config.steps:
         from karat.worlds.steps import load_step_world
 
-        return load_step_world().solutions, ()
+        world = load_step_world()  # problems that no process reward is trained on
+        return world.of_split((*world.solutions, *world.samples), "test"), ()
     from karat.data.steps import read_steps
 
     taken = read_steps(config.steps)
