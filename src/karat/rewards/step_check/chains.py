@@ -231,7 +231,7 @@ def _named(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Nam
         if stop < end and (side is None or side.end < operand[-1].end) and any(t.kind == "num" for t in operand):
             break  # words between: the next relation has another left side
     start, stop = tokens[begin].start, tokens[end - 1].end
-    hedged = _HEDGES.search(_sentence(text, start, stop)) is not None
+    hedged = is_hedged(sentence_of(text, start, stop))
     return [Named(name, tuple(sides), hedged, start, stop)] if sides else []
 
 
@@ -264,9 +264,9 @@ def _chain(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Pai
         sides = _sides(left[-MOST_OPERAND:], right[:MOST_OPERAND], before, after)
         if sides:
             start, stop = sides[0][0].start, sides[0][1].end
-            sentence = _sentence(text, start, stop)
+            sentence = sentence_of(text, start, stop)
             relation = _relation(tokens[place])
-            hedged = _HEDGES.search(sentence) is not None
+            hedged = is_hedged(sentence)
             position = position + 1 if start == left[0].start else 0
             pairs.append(Pair(sides, relation, position, hedged, sentence, start, stop))
         else:
@@ -280,7 +280,12 @@ def _relation(token: Token) -> str:
     return "is" if token.kind == "word" and token.text in _WEAK else ""
 
 
-def _sentence(text: str, start: int, stop: int) -> str:
+def is_hedged(sentence: str) -> bool:
+    """Whether a sentence may say that what it sets equal is not so."""
+    return _HEDGES.search(sentence) is not None
+
+
+def sentence_of(text: str, start: int, stop: int) -> str:
     """The sentence that holds text[start:stop], 300 characters each way at most."""
     before = re.split(r"[.?!]\s|\n", text[max(0, start - 300) : start])[-1]
     after = re.split(r"(?<=\?)|(?<=[.!])\s|\n", text[stop : stop + 300])[0]

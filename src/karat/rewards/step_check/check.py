@@ -14,6 +14,7 @@ from karat.rewards.step_check.chains import read_statements
 from karat.rewards.step_check.claims import MOST_CLAIMS, Claim, arithmetic_claims
 from karat.rewards.step_check.compare import Verdict
 from karat.rewards.step_check.unknowns import Known, claims_with_names, learn
+from karat.rewards.step_check.words import claims_in_words, congruence_claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,12 @@ def check_step(step: str, context: Sequence[str] = ()) -> StepCheck:
 def _check(step: str, known: Known) -> StepCheck:
     """The check of a step; what the step says is added to what is known."""
     statements = read_statements(step)
-    found = [*arithmetic_claims(step, statements.pairs), *claims_with_names(step, statements, known)]
+    found = [
+        *arithmetic_claims(step, statements.pairs),
+        *claims_with_names(step, statements, known),
+        *claims_in_words(step),
+        *congruence_claims(step, statements.pairs),
+    ]
     claims = sorted(found, key=lambda claim: claim.start)[:MOST_CLAIMS]
     return StepCheck(tuple(claims), verdict_of(claims))
 

@@ -73,6 +73,10 @@ def _is_name(position: int, left: Side, right: Side) -> bool:
 def _goes_on(left: Node, right: Node) -> bool:
     """Whether the right side takes the left one's result and computes on: 5 + 3 = 8 * 2 = 16."""
     values = values_of(left)
+    numbers = [part.value for part in left.walk() if part.op == "num"]
+    rest = [part.value for part in right.walk() if part.op == "num"][1:]
+    if len(numbers) > 2 and all(rest.count(value) <= numbers.count(value) for value in rest):
+        return False  # (-9 + 1 - 1) = (-9 - 1): what follows is taken from the left side, not new
     while right.op in "+-*/" and len(right.args) == 2:
         right = right.args[0]
         if any(is_equal(a, b) for a in values for b in values_of(right)):

@@ -76,6 +76,7 @@ _PHRASES = sorted([*_WORD_OPERATORS, *_WORD_RELATIONS], key=len, reverse=True)
 _TOKEN = re.compile(
     "|".join((
         r"(?P<based>\b[0-9A-F]{1,40}_(?:\d{1,2}|\{\d{1,2}\}|\{?\\text\{[a-z]+\}\}?)(?![\d}]))",
+        r"(?P<identifier>[A-Za-z]{2,40}(?:_[A-Za-z0-9]{1,40}){1,8})",
         r"(?P<name>[^\W\d_]_(?:\w|\{[^{}]{1,20}\}))",
         rf"(?P<num>{_NUMBER})",
         r"(?P<environment>\\(?:begin|end)\s?\{[A-Za-z]+\*?\}(?:\{[lcr|]+\})?)",
@@ -168,6 +169,8 @@ def _tokens_of(kind: str, match: re.Match[str], tokens: list[Token], joined: boo
         return one("rel", _WORD_RELATIONS[phrase])
     if kind == "based":
         return [_in_base(text, start, end, joined)]
+    if kind == "identifier":
+        return one("var", text)
     if kind == "name":
         return one("var", re.sub(r"[{}\s]", "", text))
     if text == "!=" and joined and tokens and tokens[-1].end == start and tokens[-1].kind in ("num", "var", "close"):

@@ -167,11 +167,25 @@ def _equation(pair: Pair, name: str, previous: str | None, known: Known) -> Verd
 
 
 def _substituted(left: Node, right: Node, env: Mapping[str, Value]) -> Verdict:
-    """An expression in names that all have values, set equal to another: A - B = 7 - 2."""
+    """An expression in names that all have values, set equal to another: A - B = 7 - 2.
+
+    Wrong only where the right side is the left one with numbers in place of its names.
+    """
     try:
-        return "right" if is_equal(evaluate(left, None, env), evaluate(right, None, env)) else "undefined"
+        if is_equal(evaluate(left, None, env), evaluate(right, None, env)):
+            return "right"
     except Undefined:
         return "undefined"
+    return "wrong" if _is_filled_in(left, right) else "undefined"
+
+
+def _is_filled_in(left: Node, right: Node) -> bool:
+    if left.op == "var":
+        return right.is_number
+    if left.op == "num":
+        return right.op == "num" and left.value == right.value
+    same = left.op == right.op and len(left.args) == len(right.args)
+    return same and all(_is_filled_in(a, b) for a, b in zip(left.args, right.args, strict=True))
 
 
 def learn(texts: Sequence[Statements]) -> Known:
