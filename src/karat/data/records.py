@@ -58,6 +58,10 @@ class Row:
         if ("noted", reason) not in self.notes:
             self.notes.append(("noted", reason))
 
+    def see(self, name: str) -> None:
+        """A column is interpreted, whatever it holds."""
+        self._read.add(name)
+
     def value(self, name: str) -> Any:
         """Raises DropRowError when the column is missing or null."""
         self._read.add(name)
