@@ -102,7 +102,7 @@ def test_ensemble_is_missing_where_a_member_is(module: types.ModuleType) -> None
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("builtin:gold", "no built-in reward 'gold'; there are: longer, random, shorter"),
+        ("builtin:gold", "no built-in reward 'gold'; there are: longer, random, shorter, step-check"),
         ("ensemble:builtin:longer", "at least 2"),
         ("no_such_module:f", "cannot import no_such_module"),
         ("json:no_such_function", "has no 'no_such_function'"),

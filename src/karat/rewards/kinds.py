@@ -25,8 +25,8 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
     Args:
         spec: a folder or hub name of a sequence-classification model, a karat folder (a reward model, or what
             `karat stress --export` or `karat audit reward --fix` wrote), `module:function` (called as TRL calls reward
-            functions), `builtin:NAME` (see BUILTINS), `ensemble:A,B,...` of any of these, or `average:A,B,...`: one
-            model with the mean of the weights of several. A process reward may be named with what makes a response's
+            functions), `builtin:NAME` (see BUILTINS; step-check computes the claims of steps), `ensemble:A,B,...` of any of
+            these, or `average:A,B,...`: one model with the mean of the weights of several. A process reward may be named with what makes a response's
             score of its steps': FOLDER@min, product, last, mean or sum.
         max_length: tokens; 0: the reward's own limit. Only reward models use it.
         tokens_per_pack: most tokens in one forward pass. Only reward models use it.
@@ -47,8 +47,13 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
         return load_average(paths, name=spec, max_length=max_length, tokens_per_pack=tokens_per_pack)
     if spec.startswith("builtin:"):
         name = spec.removeprefix("builtin:")
+        if name == "step-check":
+            from karat.rewards.step_check.reward import StepCheckReward
+
+            return StepCheckReward()
         if name not in BUILTINS:
-            raise InputError(f"there is no built-in reward {name!r}; there are: {', '.join(sorted(BUILTINS))}.")
+            known = ", ".join(sorted((*BUILTINS, "step-check")))
+            raise InputError(f"there is no built-in reward {name!r}; there are: {known}.")
         return TextReward(spec, BUILTINS[name])
     if spec.startswith(("http://", "https://")):
         raise InputError(f"{spec}: rewards over HTTP are not supported. Name the folder that the server serves.")
