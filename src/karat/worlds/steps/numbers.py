@@ -53,7 +53,7 @@ class Account(Kind):
         while len(events) < n_events:
             sign, n = pick(rng, "+-"), whole(rng, 2, size.largest)
             after = value + n if sign == "+" else value - n
-            if 0 < after <= most and [sign, n] not in [event[:2] for event in events]:
+            if 0 < after <= most and n not in [event[1] for event in events]:
                 events.append([sign, n, whole(rng, 0, len(GAINS) - 1)])
                 value = after
         return {"who": pick(rng, NAMES), "thing": pick(rng, THINGS), "start": start, "events": events}
