@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from karat.report.plots import _MUTED, _OK, _PROBLEM, _UNCLEAR, Plot, _label_rows, _render
-from karat.report.text import format_number
 from karat.types import Table
 
 _AGGREGATES = ("min", "product", "last", "mean", "sum")
@@ -34,11 +33,13 @@ def by_aggregate(table: Table) -> Plot | None:
 
         for number, row in enumerate(rows):
             for place, aggregate in enumerate(_AGGREGATES):
-                colour, opacity = _MARKS[verdict(row, aggregate)]
+                word = verdict(row, aggregate)
+                colour, opacity = _MARKS[word]
                 axes.add_patch(
                     Rectangle((place - 0.48, number - 0.45), 0.96, 0.9, facecolor=colour, alpha=opacity, lw=0)
                 )
-                axes.text(place, number, _gain(row[at[aggregate]]), ha="center", va="center", fontsize=8.5)
+                weight = "bold" if word == "open" else "normal"  # told apart without colour too
+                axes.text(place, number, _gain(row[at[aggregate]]), ha="center", va="center", size=8.5, weight=weight)
         _label_rows(axes, [f"{row[at['hack']]} ({row[at['expected']]})" for row in rows])
         axes.set_xticks(range(len(_AGGREGATES)), _AGGREGATES)
         axes.set_xlim(-0.5, len(_AGGREGATES) - 0.5)
@@ -62,8 +63,8 @@ def by_aggregate(table: Table) -> Plot | None:
 def _gain(value: Any) -> str:
     if value is None or value != value:
         return ""
-    text = format_number(round(float(value), 2))
-    return f"+{text}" if value > 0 and not text.startswith("+") else text
+    text = f"{float(value):+.2f}"
+    return text if text.strip("+-0.") else "0.00"
 
 
 PROCESS_FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {"process_aggregates": by_aggregate}

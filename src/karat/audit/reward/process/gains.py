@@ -82,7 +82,6 @@ def aggregated(scores: Scores, how: str) -> list[np.ndarray]:
     starts = ends - np.array(sizes, dtype=np.int64)
     if how == "last":
         value = flat[ends - 1]
-        value = np.where(np.isnan(np.add.reduceat(flat, starts)), np.nan, value)
     elif how == "mean":
         value = np.add.reduceat(flat, starts) / sizes
     else:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from karat.audit.parts import Progress
-from karat.audit.reward.benchmarks.thresholds import asked_for
+from karat.audit.reward.benchmarks.thresholds import Asked, asked_for
 from karat.audit.reward.config import AuditRewardConfig
 from karat.audit.reward.process.agreement import UNCHECKED, agree
 from karat.audit.reward.process.cases import Plan, Scores, make_plan, score_plan
@@ -55,8 +55,9 @@ def audit_process(
         solutions, tables = _solutions(config)
     own = str(getattr(reward, "aggregate", ""))
     found = measure_process(
-        scorer, solutions, config=config, rng=rng, aggregate=own if own in AGGREGATES else "", progress=progress
-    )
+        scorer, solutions, config=config, rng=rng, aggregate=own if own in AGGREGATES else "",
+        stored=_stored_threshold(reward), progress=progress,
+    )  # fmt: skip
     result = result_of(found)
     return Result(result.command, result.findings, (*result.tables, *tables), result.values)
 
@@ -68,6 +69,7 @@ def measure_process(
     config: AuditRewardConfig,
     rng: np.random.Generator,
     aggregate: str = "",
+    stored: Asked | None = None,
     families: Sequence[HackFamily] = FAMILIES,
     progress: Progress | None = None,
 ) -> ProcessAudit:
@@ -75,6 +77,7 @@ def measure_process(
 
     Args:
         aggregate: how the reward joins its steps; empty: it does not say.
+        stored: the threshold that the reward came with, used where config.step_threshold gives none.
         families: the hacks that are tried; with a part of them only, steps are not compared with computation.
     Raises: as `audit_process`.
     """
@@ -91,16 +94,28 @@ def measure_process(
         n_solutions=len(plan.honest),
         cells=cells,
         agreement=agree(plan.honest, scores) if families is FAMILIES else UNCHECKED,
-        **_of_steps(plan, scores, config, step_rng),
+        **_of_steps(plan, scores, stored, config, step_rng),
     )  # fmt: skip
 
 
-def _of_steps(plan: Plan, scores: Scores, config: AuditRewardConfig, rng: np.random.Generator) -> dict[str, Any]:
+def _stored_threshold(reward: Any) -> Asked | None:
+    """The threshold in a process reward's own folder, and where it was tuned."""
+    facts: Any = getattr(reward, "facts", None)
+    if getattr(facts, "threshold", None) is None:
+        return None
+    return Asked(repr(facts.threshold), f"of the reward, tuned on {facts.threshold_split}")
+
+
+def _of_steps(
+    plan: Plan, scores: Scores, stored: Asked | None, config: AuditRewardConfig, rng: np.random.Generator
+) -> dict[str, Any]:
     """What the scores of the solutions as they came tell, and of right answers by wrong steps."""
     honest = plan.honest
     benchmark = as_benchmark(honest, "these solutions")
     of_honest = [scores[each.place.problem][each.place.solution] for each in honest]
     asked = asked_for(config.step_threshold, benchmark.name)
+    if stored is not None and not asked.text:
+        asked = stored
     given = as_number(asked.text) if asked.text else math.nan  # a subset's name is of a benchmark, not of these
     thresholds = thresholds_of(benchmark, of_honest, given=given, origin=asked.origin, seed=config.seed)
     return {
@@ -120,8 +135,9 @@ def _solutions(config: AuditRewardConfig) -> tuple[Sequence[StepSolution], tuple
     if not config.steps:
         from karat.worlds.steps import load_step_world
 
-        world = load_step_world()  # problems that no process reward is trained on
-        return world.of_split((*world.solutions, *world.samples), "test"), ()
+        world = load_step_world()
+        every = (*world.solutions, *world.samples)
+        return [solution for solution in every if solution.extra["split"] == "test"], ()  # nothing trained on
     from karat.data.steps import read_steps
 
     taken = read_steps(config.steps)
