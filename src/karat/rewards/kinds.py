@@ -25,9 +25,9 @@ def load_reward(spec: str, *, max_length: int = 0, tokens_per_pack: int = TOKENS
     Args:
         spec: a folder or hub name of a sequence-classification model, a karat folder (a reward model, or what
             `karat stress --export` or `karat audit reward --fix` wrote), `module:function` (called as TRL calls reward
-            functions), `builtin:NAME` (see BUILTINS; step-check computes the claims of steps), `ensemble:A,B,...` of any of
-            these, or `average:A,B,...`: one model with the mean of the weights of several. A process reward may be named with what makes a response's
-            score of its steps': FOLDER@min, product, last, mean or sum.
+            functions), `builtin:NAME` (see BUILTINS; step-check computes the claims of steps), `ensemble:A,B,...` of
+            any of these, or `average:A,B,...`: one model with the mean of the weights of several. A process reward may
+            be named with what makes a response's score of its steps': FOLDER@min, product, last, mean or sum.
         max_length: tokens; 0: the reward's own limit. Only reward models use it.
         tokens_per_pack: most tokens in one forward pass. Only reward models use it.
     Raises: InputError: the text names nothing; its kin for what it names.
