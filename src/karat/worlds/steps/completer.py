@@ -101,9 +101,9 @@ class SimulatedCompleter:
         digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
         rng = np.random.default_rng([seed, int.from_bytes(digest)])
         value = self.value(problem, steps)
-        right, ends = rng.random(n) < value, rng.random(n) >= self.unfinished
-        return [_said(problem, problem.answer if is_right else _wrong_answer(problem), is_end)
-                for is_right, is_end in zip(right, ends, strict=True)]  # fmt: skip
+        said = [_said(problem, answer) for answer in (_wrong_answer(problem), problem.answer)]
+        is_right, is_unfinished = rng.random(n) < value, rng.random(n) < self.unfinished
+        return [UNFINISHED if cut else said[int(right)] for right, cut in zip(is_right, is_unfinished, strict=True)]
 
 
 def exact_values(solution: StepSolution, completer: SimulatedCompleter | None = None) -> np.ndarray:
@@ -115,9 +115,7 @@ def exact_values(solution: StepSolution, completer: SimulatedCompleter | None = 
     return completer.exact_values(solution)
 
 
-def _said(problem: Problem, answer: str, is_end: bool) -> str:
-    if not is_end:
-        return UNFINISHED
+def _said(problem: Problem, answer: str) -> str:
     return f"answer {problem.rules.answer_words(answer)}" if problem.words else f"The answer is {answer}."
 
 
