@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ class ByWord:
         ]
 
 
+@cache
 def measured(scorer: ByWord | None = None, n: int = 40) -> tuple[Plan, tuple[Cell, ...]]:
     plan = make_plan(solutions(n), most_scored=200, most_hacked=200, rng=np.random.default_rng(0))
     scores = score_plan(scorer or ByWord(), plan)
