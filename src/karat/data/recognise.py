@@ -84,7 +84,12 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
     found = first_fit(FORMATS, sample)
     if found:
         return _configured(found, options)
-    layout = find_layout(sample)
+    layout, steps = find_layout(sample), _step_format(sample)
+    if steps and (not layout or steps == "trl-stepwise"):  # a list of completions with labels looks like a pool as well
+        raise DataError(
+            f"{where}: rows hold steps with labels ({steps}), not pairs: {describe_columns(sample)}. "
+            "Train a process reward from them with `karat train --process`, or give preference pairs."
+        )
     if layout:
         what = "the responses to a prompt" if layout.is_list else "one response each"
         raise DataError(
@@ -96,6 +101,14 @@ def recognise(sample: Sequence[Mapping[str, Any]], where: str, *, options: Optio
         f"Columns seen: {describe_columns(sample)}. {nearest(FORMATS, sample, usual=_USUAL)} "
         "Name the format with --format, or the columns with --prompt-key, --chosen-key and --rejected-key."
     )
+
+
+def _step_format(sample: Sequence[Mapping[str, Any]]) -> str:
+    """Name of the format of step labels that fits the sample; empty when none does."""
+    from karat.data.steps.formats import FORMATS as STEP_FORMATS  # late: its readers import this module
+
+    found = first_fit(STEP_FORMATS, sample)
+    return found.name if found else ""
 
 
 def _configured(item: Format, options: Options) -> Format:
