@@ -20,11 +20,12 @@ from karat.cli.options import field_parameters, flag_of, with_options
 from karat.cli.shared import Shared, SharedVerb
 from karat.score.config import ScoreConfig
 from karat.train.config import TrainConfig
+from karat.train.labelling.config import LabelOptions
 from karat.train.process.config import ProcessConfig
 
 OWNERS = {
     "check": (CheckConfig, SharedVerb),
-    "train": (TrainConfig, ProcessConfig, SharedVerb),
+    "train": (TrainConfig, ProcessConfig, LabelOptions, SharedVerb),
     "score": (ScoreConfig, SharedVerb),
     "explain": (Shared,),
 }
