@@ -49,6 +49,7 @@ CHECKS = (
     "stress.transfer.findings",
     "train.evaluation_findings",
     "train.labelling.findings",
+    "train.process.evaluation_findings",
 )
 """Modules of karat that state findings; each has its EXPLANATIONS."""
 
