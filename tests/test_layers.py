@@ -49,6 +49,7 @@ MAY_LOOK_SIDEWAYS = {
     ("selftest", "audit"),
     ("selftest", "grade"),
     ("selftest", "stress"),
+    ("selftest", "train"),
     ("stress", "train"),
     ("audit", "train"),
     ("rewards", "data"),

@@ -141,7 +141,7 @@ class ProbeRule:
     error: float = 0.0
     recovery: float = 0.0
     most: int = 32
-    at_once: int = 4
+    at_once: int = 2
 
     def __post_init__(self) -> None:
         checks = (

@@ -61,7 +61,7 @@ class LabelOptions:
         0.0, "binary, with --probe-error: chance that a completion of a wrong step is right all the same."
     )
     most_rollouts: int = option(32, "binary, with --probe-error: completions at which an undecided probe ends.")
-    rollouts_at_once: int = option(4, "binary: completions asked for together before looking at them.")
+    rollouts_at_once: int = option(2, "binary: completions asked for together before looking at them.")
     check_share: float = option(
         0.1,
         "binary: share of solutions of which one more step is probed, to see whether the search's assumption holds.",

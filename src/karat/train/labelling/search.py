@@ -140,10 +140,8 @@ def label_by_search(task: Task, rule: ProbeRule, *, rng: np.random.Generator, ch
     low, high, undecided = 0, n_steps - (task.final == 0), 0
     if task.final == 1:
         low = high = n_steps
-    elif rule.error:
-        yield from ledger.ask({0: rule.rollouts})
-        if not ledger.counts[0].hits:
-            return ledger.undefined(UNSOLVED, full=full)
+    elif rule.error and not (yield from _is_solved(ledger, rule)):
+        return ledger.undefined(UNSOLVED, full=full)
     while low < high:
         middle = (low + high) // 2
         decision, is_certain = yield from _probe(ledger, middle + 1, rule, before=low)
@@ -152,16 +150,25 @@ def label_by_search(task: Task, rule: ProbeRule, *, rng: np.random.Generator, ch
         undecided += not is_certain
         low, high = (middle + 1, high) if decision == "right" else (low, middle)
     first = NO_ERROR if low == n_steps else low
-    if first == 0 and 0 not in ledger.counts:
-        yield from ledger.ask({0: rule.rollouts})
-        if not ledger.counts[0].hits:
-            return ledger.undefined(UNSOLVED, full=full)
+    if first == 0 and 0 not in ledger.counts and not (yield from _is_solved(ledger, rule)):
+        return ledger.undefined(UNSOLVED, full=full)
     broken = yield from _check(ledger, first, rule, rng=rng, share=check_share)
     found = ledger.found(labels_of_first_wrong(n_steps, first), first, full=full)
     found.undecided, found.checked, found.broken = undecided, int(broken is not None), int(broken or 0)
     if first != NO_ERROR:
         found.doubt = ledger.doubt(first)
     return found
+
+
+def _is_solved(ledger: _Ledger, rule: ProbeRule) -> Generator[tuple[Probe, ...], tuple[Counts, ...], bool]:
+    """Whether any of `rule.rollouts` completions of the prompt reaches the answer, asked for in portions."""
+    asked = 0
+    while asked < rule.rollouts:
+        asked = min(asked + rule.at_once, rule.rollouts)
+        (counts,) = yield from ledger.ask({0: asked})
+        if counts.hits:
+            return True
+    return False
 
 
 def _probe(
