@@ -26,7 +26,7 @@ CHECKS = (
     "audit.reward.calibrate_findings",
     "audit.reward.predict_findings",
     "audit.reward.probe_findings",
-    "audit.reward.process.findings",
+    "audit.reward.process.explanations",
     "audit.reward.sanity_findings",
     "audit.reward.sophistry_findings",
     "check.gold",
