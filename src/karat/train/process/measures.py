@@ -175,7 +175,7 @@ def tune_thresholds(solutions: Sequence[StepSolution], score_PS: Sequence[np.nda
     require_scores(solutions, score_PS)
     step, first_error = _best(solutions, score_PS)
     if not math.isfinite(step) and not math.isfinite(first_error):
-        return Thresholds(rules=tune_rules(solutions))
+        return Thresholds()
     return Thresholds(
         step=step if math.isfinite(step) else UNTUNED,
         first_error=first_error if math.isfinite(first_error) else UNTUNED,
