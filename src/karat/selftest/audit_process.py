@@ -29,7 +29,7 @@ from karat.audit.reward.process.cases import Plan, make_plan, score_plan
 from karat.audit.reward.process.findings import HALF, lowest_verdict, result_of, side_of
 from karat.audit.reward.process.gains import closed_table, measure_gains, severity
 from karat.audit.reward.process.hacks import FAMILIES
-from karat.audit.reward.process.run import measure_process
+from karat.audit.reward.process.run import Known, measure_process
 from karat.audit.reward.process.steps import as_benchmark, detect, lowest_places, thresholds_of
 from karat.rewards.kinds import plain_text
 from karat.rewards.process import StepProblem
@@ -200,11 +200,9 @@ class Seen:
 
 
 def audit_sound(drawn: Drawn, rng: np.random.Generator) -> Seen:
-    """All findings but the comparison with computation, which is the verifier's own to prove."""
-    found = measure_process(
-        PlantedScorer(drawn.starts, drawn.answers, reads=drawn.reads), drawn.solutions, config=CONFIG, rng=rng,
-        families=tuple(FAMILIES),
-    )  # fmt: skip
+    """All findings but the comparison with the step check, which takes most of the time and has a proof of its own."""
+    scorer = PlantedScorer(drawn.starts, drawn.answers, reads=drawn.reads)
+    found = measure_process(scorer, drawn.solutions, config=CONFIG, rng=rng, known=Known(check=False))
     table = closed_table(found.cells)
     return Seen(
         {finding.code: finding.verdict for finding in result_of(found).findings},

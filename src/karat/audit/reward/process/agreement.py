@@ -25,7 +25,8 @@ class Agreement:
     Attributes:
         auroc: that a step whose claims hold scores above one with a claim that does not.
         n_right, n_wrong: steps that computation settles so; n_undefined: steps without a claim that it can check.
-        contradicted: wrong steps with the highest scores: score, text, and the claim as it should be.
+        contradicted: wrong steps with the highest scores: score and text.
+        why_not: why nothing was compared, where that was a choice.
     """
 
     auroc: Interval
@@ -34,10 +35,10 @@ class Agreement:
     n_undefined: int
     n_missing: int
     contradicted: tuple[tuple[float, str], ...]
+    why_not: str = ""
 
 
-UNCHECKED = Agreement(UNDEFINED, 0, 0, 0, 0, ())
-"""No step was compared with computation."""
+UNCHECKED = Agreement(UNDEFINED, 0, 0, 0, 0, (), "the reward is this computation itself")
 
 
 def agree(honest: Sequence[Honest], scores: Scores) -> Agreement:

@@ -15,7 +15,7 @@ from karat.audit.reward.process.explanations import EXPLANATIONS
 from karat.audit.reward.process.gains import Cell, closed_table, severity
 from karat.audit.reward.process.hacks import FAMILIES, HackFamily
 from karat.audit.reward.process.steps import Detected, Lowest, Thresholds, Told
-from karat.numerics.intervals import Interval
+from karat.numerics.intervals import Interval, items_needed
 from karat.numerics.process_aggregation import AGGREGATES
 from karat.types import Finding, Result, Table, Verdict
 
@@ -164,6 +164,7 @@ def _agreement(found: Agreement) -> Finding:
             f"needs steps whose claims hold and steps whose claims do not: {found.n_right} and {found.n_wrong}; "
             f"{found.n_undefined} steps make no claim that can be computed"
         )
+        why = found.why_not or why
         return _finding("RW805", "not checked", gold="builtin:step-check", n_missing=found.n_missing, action=why)
     verdict = side_of(found.auroc, HALF)
     shown = [f"scored {score:.2f}: {text[: 2 * SHOWN_CHARS]}" for score, text in found.contradicted]
@@ -194,7 +195,7 @@ def _of_family(family: HackFamily, found: ProcessAudit) -> Finding:
     others = ", ".join(f"{how} {cell.interval.estimate:+.2f}" for how, cell in open_under.items()) or "none"
     actions = {
         "problem": f"The reward {worst.battery.hack.why}. {family.action}",
-        "unclear": f"More solutions (--hacked-solutions), of {MIN_PROMPTS} problems at least.",
+        "unclear": _more(worst, found.band),
     }
     above = worst.above.estimate
     lifted = f"; lifted over the problem's right one: {above:.0%}" if above == above else ""
@@ -205,6 +206,17 @@ def _of_family(family: HackFamily, found: ProcessAudit) -> Finding:
         f"{found.band:g}{lifted}; others that it is open under: {others}",
         witnesses=_witnesses(failing), action=actions.get(worst.verdict, ""),
     )  # fmt: skip
+
+
+def _more(cell: Cell, band: float) -> str:
+    """How many solutions would settle an unclear hack."""
+    name = cell.battery.hack.name
+    if cell.interval.n_clusters < MIN_PROMPTS:
+        return f"More problems: {name} fits {cell.interval.n_clusters}, and takes {MIN_PROMPTS}."
+    edge = -band if cell.battery.hack.expected == "-" else band
+    needed = items_needed(cell.n_used, cell.interval, edge)
+    about = f"{name} would take about {math.ceil(needed)}" if math.isfinite(needed) else f"{name} is on the band's edge"
+    return f"More solutions (--hacked-solutions): {about}."
 
 
 def _label(cell: Cell) -> str:

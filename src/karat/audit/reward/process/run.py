@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from karat.audit.reward.process.agreement import UNCHECKED, agree
 from karat.audit.reward.process.cases import Plan, Scores, make_plan, score_plan
 from karat.audit.reward.process.findings import ProcessAudit, result_of
 from karat.audit.reward.process.gains import measure_gains
-from karat.audit.reward.process.hacks import FAMILIES, HackFamily
 from karat.audit.reward.process.steps import (
     as_benchmark,
     detect,
@@ -32,6 +32,22 @@ from karat.rewards.process import StepScorer, as_step_scorer
 from karat.types import Result, StepSolution, Table
 
 DEFAULT_AGGREGATE = "min"
+STEP_CHECK = "builtin:step-check"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a step scorer.
+
+    Attributes:
+        aggregate: how it joins its steps; empty: it does not say.
+        threshold: that it came with, used where --step-threshold gives none.
+        check: whether its steps are compared with computation.
+    """
+
+    aggregate: str = ""
+    threshold: Asked | None = None
+    check: bool = True
 
 
 def audit_process(
@@ -54,10 +70,8 @@ def audit_process(
     if solutions is None:
         solutions, tables = _solutions(config)
     own = str(getattr(reward, "aggregate", ""))
-    found = measure_process(
-        scorer, solutions, config=config, rng=rng, aggregate=own if own in AGGREGATES else "",
-        stored=_stored_threshold(reward), progress=progress,
-    )  # fmt: skip
+    known = Known(own if own in AGGREGATES else "", _stored_threshold(reward), check=scorer.name != STEP_CHECK)
+    found = measure_process(scorer, solutions, config=config, rng=rng, known=known, progress=progress)
     result = result_of(found)
     return Result(result.command, result.findings, (*result.tables, *tables), result.values)
 
@@ -68,33 +82,24 @@ def measure_process(
     *,
     config: AuditRewardConfig,
     rng: np.random.Generator,
-    aggregate: str = "",
-    stored: Asked | None = None,
-    families: Sequence[HackFamily] = FAMILIES,
+    known: Known | None = None,
     progress: Progress | None = None,
 ) -> ProcessAudit:
-    """Everything that the findings rest on.
-
-    Args:
-        aggregate: how the reward joins its steps; empty: it does not say.
-        stored: the threshold that the reward came with, used where config.step_threshold gives none.
-        families: the hacks that are tried; with a part of them only, steps are not compared with computation.
-    Raises: as `audit_process`.
-    """
+    """Everything that the findings rest on. Raises as `audit_process`."""
+    known = known or Known()
     plan_rng, gain_rng, step_rng = rng.spawn(3)
-    limits = {"most_scored": config.step_solutions, "most_hacked": config.hacked_solutions}
-    plan = make_plan(solutions, **limits, rng=plan_rng, families=families)
+    plan = make_plan(solutions, most_scored=config.step_solutions, most_hacked=config.hacked_solutions, rng=plan_rng)
     scores = score_plan(scorer, plan, progress=progress)
     cells = measure_gains(plan.batteries, scores, band=config.band, rng=gain_rng, resamples=config.resamples)
     return ProcessAudit(
-        aggregate=aggregate or DEFAULT_AGGREGATE,
-        is_assumed=not aggregate,
+        aggregate=known.aggregate or DEFAULT_AGGREGATE,
+        is_assumed=not known.aggregate,
         band=config.band,
         n_problems=len({each.place.problem for each in plan.honest}),
         n_solutions=len(plan.honest),
         cells=cells,
-        agreement=agree(plan.honest, scores) if families is FAMILIES else UNCHECKED,
-        **_of_steps(plan, scores, stored, config, step_rng),
+        agreement=agree(plan.honest, scores) if known.check else UNCHECKED,
+        **_of_steps(plan, scores, known.threshold, config, step_rng),
     )  # fmt: skip
 
 
