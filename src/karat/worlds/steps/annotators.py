@@ -85,10 +85,13 @@ def annotate(
         `true_first_error`, `true_labels`.
     Raises: InputError: a solution without truth.
     """
-    return tuple(_annotated(solution, faults, rng) for solution in solutions)
+    planted = {name: value for name, value in asdict(faults).items() if value}
+    return tuple(_annotated(solution, faults, planted, rng) for solution in solutions)
 
 
-def _annotated(solution: StepSolution, faults: StepFaults, rng: np.random.Generator) -> StepSolution:
+def _annotated(
+    solution: StepSolution, faults: StepFaults, planted: dict[str, float], rng: np.random.Generator
+) -> StepSolution:
     truth = solution.extra.get("truth")
     if truth is None or len(truth) != len(solution.steps):
         raise InputError(
@@ -104,7 +107,7 @@ def _annotated(solution: StepSolution, faults: StepFaults, rng: np.random.Genera
         **solution.extra,
         "true_labels": solution.labels,
         "true_first_error": solution.first_error,
-        "annotator_faults": {name: value for name, value in asdict(faults).items() if value},
+        "annotator_faults": planted,
     }
     return replace(solution, labels=tuple(labels), first_error=first, extra=extra)
 

@@ -103,8 +103,8 @@ class Kind(ABC):
         return answer.replace(",", "").lower()
 
     @abstractmethod
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
-        """The claim in one of several wordings."""
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
+        """The claim in one of several wordings; in the first without `rng`."""
 
     @abstractmethod
     def words(self, facts: Facts, claim: Claim) -> str:
@@ -136,8 +136,9 @@ class Kind(ABC):
         return None
 
 
-def pick(rng: np.random.Generator, options: Sequence[Any]) -> Any:
-    return options[int(rng.integers(len(options)))]
+def pick(rng: np.random.Generator | None, options: Sequence[Any]) -> Any:
+    """One of the options; the first where nothing is left to chance."""
+    return options[0 if rng is None else int(rng.integers(len(options)))]
 
 
 def whole(rng: np.random.Generator, low: int, high: int) -> int:

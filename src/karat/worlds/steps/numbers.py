@@ -88,7 +88,7 @@ class Account(Kind):
     def answer(self, facts: Facts, state: Any) -> str:
         return str(state)
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         sign, n = claim.op
         sum_ = f"{claim.before} {sign} {n} = {claim.after}"
@@ -203,7 +203,7 @@ class Shopping(Kind):
     def answer(self, facts: Facts, state: Any) -> str:
         return str(state[-1]) if state else ""
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         sum_ = self.words(facts, claim)
         named = {(count, price): thing for thing, count, price in facts["items"]}
@@ -355,7 +355,7 @@ class Equation(Kind):
 
         return f"{side(p, q)} = {side(r, s)}"
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         name, n = claim.op[0], claim.op[1] if len(claim.op) > 1 else ""
         equation = self._equation_text(claim.after, False)

@@ -62,7 +62,7 @@ class Swaps(Kind):
     def answer(self, facts: Facts, state: Any) -> str:
         return str(state[facts["asked"]])
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         first, second = PEOPLE[claim.op[1]], PEOPLE[claim.op[2]]
         held = ", ".join(f"{PEOPLE[index]} has {colour}" for index, colour in enumerate(claim.after))
@@ -151,7 +151,7 @@ class Brackets(Kind):
     def answer(self, facts: Facts, state: Any) -> str:
         return " ".join(PAIRS.get(char, char) for char in reversed(state)) or "none"
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         char, opened = claim.op[1], " ".join(claim.after) or "none"
         wordings = (f"read {char} : open are {opened}.", f"{char} : now open: {opened}", f"after {char} : {opened}")
@@ -226,7 +226,7 @@ class Sorting(Kind):
     def answer(self, facts: Facts, state: Any) -> str:
         return ", ".join(map(str, state))
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         n, listed = claim.op[1], ", ".join(map(str, claim.after))
         return str(pick(rng, (f"insert {n}: {listed}.", f"inserting {n} gives: {listed}.", f"put in {n}: {listed}")))

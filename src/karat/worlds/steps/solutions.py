@@ -40,6 +40,8 @@ class Manner:
     """That a step opens with a word of rigour."""
     neutral: float = 0.1
     """That a step which claims nothing comes before it."""
+    varied: bool = True
+    """Several wordings; otherwise each claim in the same one."""
 
 
 MANNER = Manner()
@@ -76,7 +78,7 @@ class _Writer:
         if words:
             text = f"{PLACES[op_at]} {rules.words(self.problem.facts, claim)}"
         else:
-            text = rules.say(self.problem.facts, claim, self.rng)
+            text = rules.say(self.problem.facts, claim, self.rng if self.manner.varied else None)
         return self._write(self._opened(text, is_redo), StepReading((claim,), is_redo=is_redo))
 
     def conclude(self, answer: str | None = None) -> bool:
@@ -104,7 +106,8 @@ class _Writer:
         if is_redo:
             opening = str(pick(self.rng, REDO_OPENINGS))
         else:
-            opening = str(pick(self.rng, RIGOUR_OPENINGS if rigorous else PLAIN_OPENINGS))
+            plain = PLAIN_OPENINGS if self.manner.varied else ("",)
+            opening = str(pick(self.rng, RIGOUR_OPENINGS if rigorous else plain))
         return opening + text if opening else text[0].upper() + text[1:]
 
     def finish(self) -> bool:

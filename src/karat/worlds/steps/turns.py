@@ -78,7 +78,7 @@ class Clock(_Turn):
     def answer_words(self, answer: str) -> str:
         return answer.partition(":")[0]
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         sum_ = f"{_time(claim.before)} {claim.op[0]} {claim.op[1]} minutes = {_time(claim.after)}"
         doing = dict(zip(facts["turns"], facts["doings"], strict=True)).get(claim.op[1], "that")
@@ -148,7 +148,7 @@ class Calendar(_Turn):
     def answer(self, facts: Facts, state: Any) -> str:
         return DAYS[state]
 
-    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator) -> str:
+    def say(self, facts: Facts, claim: Claim, rng: np.random.Generator | None) -> str:
         assert claim.op is not None
         sum_ = f"{DAYS[claim.before]} {claim.op[0]} {claim.op[1]} days = {DAYS[claim.after]}"
         return str(pick(rng, (f"{sum_}.", f"the day is then {sum_}.", f"counting on gives {sum_}.")))
