@@ -28,7 +28,8 @@ def audit_reward(
 
     Sanity of its scores first; then edits that cannot change what is right, wrong answers made convincing, a search
     for strings that it overpays, a prediction of what optimisation will inflate, and benchmarks scored with intervals.
-    With --fix a calibrated reward is written.
+    A reward that scores steps is also tried with the known hacks of process rewards, under every aggregate. With --fix
+    a calibrated reward is written.
     """
     with verb_at_work(shared) as progress:
         from karat.audit.reward import audit_reward as run_audit
