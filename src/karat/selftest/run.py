@@ -29,6 +29,7 @@ from karat.selftest import (
     proxies,
     rl,
     step_labels,
+    step_world,
     stress,
     synthetic,
     transfer,
@@ -47,6 +48,7 @@ _EXPLANATION = (
 )
 TITLES = {
     **stress.TITLES,
+    **step_world.TITLES,
     **curves.TITLES,
     **mitigations.TITLES,
     **proxies.TITLES,
@@ -108,6 +110,7 @@ def selftest(
         *audit_probes.probes_rows(replications, config.seed, progress),
         *audit_sanity.sanity_rows(replications, config.seed, progress),
         *audit_process.process_rows(replications, config.seed, progress),
+        *step_world.step_world_rows(replications, config.seed, progress),
         *step_labels.step_label_rows(replications, config.seed, progress),
         *grade_tasks.task_rows(replications, config.seed, progress),
         *grade_hardcoding.hardcoding_rows(replications, config.seed, progress),
