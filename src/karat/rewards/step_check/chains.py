@@ -14,13 +14,13 @@ from functools import lru_cache
 from itertools import pairwise
 
 from karat.rewards.step_check.measures import is_measure
-from karat.rewards.step_check.parse import STYLES, NoExpression, Style, parse_prefix, parse_whole
+from karat.rewards.step_check.parse import STYLES, NoExpression, Style, parse_prefix, parse_whole, styles_for
 from karat.rewards.step_check.tokens import Token, blank, tokenise
 from karat.rewards.step_check.tree import Node
 
 MOST_OPERAND = 120
 """Tokens of one side of a relation that are looked at."""
-MOST_RELATIONS = 200
+MOST_RELATIONS = 100
 """Of one step."""
 
 CALCULATOR = re.compile(r"<<([^<>=]{1,200}(?:=[^<>=]{1,200}){1,8})>>")
@@ -196,6 +196,8 @@ def read_statements(text: str) -> Statements:
     tokens = tokenise(blank(CALCULATOR, text))
     named: list[Named] = []
     for begin, end in _clauses(tokens):
+        if len(pairs) + len(named) > MOST_RELATIONS:
+            break
         pairs += _chain(tokens, begin, end, text)
         named += _named(tokens, begin, end, text)
     return Statements(tuple(pairs[:MOST_RELATIONS]), tuple(named[:MOST_RELATIONS]))
@@ -296,7 +298,7 @@ def _sides(
     left: Sequence[Token], right: Sequence[Token], before: Token | None, after: Token | None
 ) -> tuple[tuple[Side, Side], ...]:
     found: list[tuple[Side, Side]] = []
-    for style in STYLES:
+    for style in styles_for([*left, *right]):
         one = _left(left, style, before)
         two = _right(right, style, after)
         if one is not None and two is not None and (one, two) not in found:
@@ -330,6 +332,8 @@ def _is_cut_before(tokens: Sequence[Token], start: int, before: Token | None) ->
         if previous.text == "of" and start >= 2:
             two = tokens[start - 2]
             return two.kind != "word" or two.text in _SHARES
+        if previous.text == "and" and start >= 2 and tokens[start - 2].kind == "num":
+            return any(token.text in _SHARES or token.text in ("sum", "between") for token in tokens[:start])
         return previous.text in _BEFORE
     if previous.kind == "open":
         return previous.joined and previous.text != "{" and start >= 2 and tokens[start - 2].kind != "word"

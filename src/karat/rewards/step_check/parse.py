@@ -126,14 +126,29 @@ class Style:
         tight: a product without a sign binds closer than a division: 1/2x is 1/(2x).
         spaced: a number and a bracket apart from it are a product: 3 (4).
         bang: an exclamation mark at the very end is a factorial.
+        fraction: what one number over another divides, it divides as a fraction: 24 / 2/3 is 36.
     """
 
     tight: bool = False
     spaced: bool = True
     bang: bool = True
+    fraction: bool = False
 
 
-STYLES = (Style(), Style(spaced=False), Style(tight=True), Style(bang=False))
+STYLES = (Style(), Style(spaced=False), Style(tight=True), Style(bang=False), Style(fraction=True))
+
+
+def styles_for(tokens: Sequence[Token]) -> list[Style]:
+    """The styles that can make a difference to these tokens, the plainest first."""
+    divisions = sum(token.text == "/" for token in tokens)
+    matters = (
+        True,
+        any(token.kind == "open" and not token.joined for token in tokens),
+        divisions > 0,
+        any(token.text == "!" for token in tokens),
+        divisions > 1,
+    )
+    return [style for style, does in zip(STYLES, matters, strict=True) if does]
 
 
 class Parser:
@@ -190,6 +205,9 @@ class Parser:
                 return node
             try:
                 factor = self._signed()
+                if op == "/" and self.style.fraction and self._is("op", "/") and self._is("num", "", 1):
+                    self.at += 1
+                    factor = Node("/", (factor, self._power()))
                 if op == "/" and self.style.tight:
                     while self._is_implicit(factor):
                         factor = Node("*", (factor, self._power()))

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from karat.rewards.step_check.measures import is_measure
 
-MOST_CHARACTERS = 20_000
+MOST_CHARACTERS = 10_000
 """Of one step; the rest is not looked at."""
 MOST_DIGITS = 120
 """Of one number."""
@@ -130,7 +130,7 @@ _JOINED_UNITS = frozenset(
         "hz",
     ]
 )
-_BULLET = re.compile(r"^[ \t]*(?:[-*•+>#]+[ \t]+|\(?(?:\d{1,2}|[a-zA-Z])[.)][ \t]+)+", re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*(?:[-*•+>#]+[ \t]+|\(?(?:\d{1,2}|[a-zA-Z])[.)][ \t]+(?![-+*/=^×÷<>]))+", re.MULTILINE)
 
 
 def blank(pattern: re.Pattern[str], text: str) -> str:

@@ -9,20 +9,23 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 
 from karat.rewards.step_check.chains import Pair, is_hedged, sentence_of
-from karat.rewards.step_check.claims import Claim, unknowns, written
+from karat.rewards.step_check.claims import MOST_CLAIMS, Claim, unknowns, written
 from karat.rewards.step_check.compare import Verdict, compare, values_of
+from karat.rewards.step_check.tokens import MOST_CHARACTERS
 from karat.rewards.step_check.tree import Node
 
 MOST_DIGITS = 15
 """Of a number whose divisors are looked for; 10^7 divisions would take too long, so primes stop at 10^10."""
 
-_N = r"(?:\\?\$)?(-?\d[\d,]*(?:\.\d+)?)"
-_W = r"(-?\d[\d,]*)(?![\d.,]*\d)"  # a whole number, all of it
-_LIST = r"((?:\\?\$?-?\d[\d,]*(?:\.\d+)?(?:\s*,\s*(?:and\s+)?|\s+and\s+)){1,12}\\?\$?-?\d[\d,]*(?:\.\d+)?)"
+_N = r"(?<![\d.])(?:\\?\$)?(-?\d[\d,]{0,20}(?:\.\d{1,20})?)"
+_W = r"(?<![\d.])(-?\d[\d,]{0,20})(?![\d.,]{0,20}\d)"  # a whole number, all of it
+_PLAIN = r"\\?\$?-?\d[\d,]{0,20}(?:\.\d{1,20})?"
+_LIST = rf"((?:{_PLAIN}(?:\s*,\s*(?:and\s+)?|\s+and\s+)){{1,12}}{_PLAIN})"
 _IS = r"\s*\$?\s*(?:is|are|=|equals|gives|was)\s*\$?\s*"
-_END = r"(?![\d.,/^*!]*\d)(?!\s*(?:[-+*/×·^÷(]|\\times|\\cdot|\\frac|times|and\b|or\b|to the))"
+_END = r"(?![\d.,/^*!]{0,20}\d)(?!\s*(?:[-+*/×·^÷(]|\\times|\\cdot|\\frac|times|and\b|or\b|to the))"
 
 _REMAINDER = re.compile(
     rf"{_W}\s*(?:÷|/|\\div|divided by)\s*{_W}\s*(?:=|is|equals|gives|leaves|,)?\s*{_W}?\s*,?\s*(?:with\s+)?(?:a\s+)?"
@@ -59,7 +62,7 @@ def claims_in_words(step: str) -> Iterator[Claim]:
         (_CHANGE, "arithmetic", _change),
     )
     for pattern, kind, judge in readers:
-        for match in pattern.finditer(step):
+        for match in islice(pattern.finditer(step[:MOST_CHARACTERS]), MOST_CLAIMS):
             if max(map(len, filter(None, match.groups()))) > 200:
                 continue
             verdict, expected = judge(match)
