@@ -14,8 +14,11 @@ from typing import Any
 
 import torch
 
+from karat.report.plots import Plot
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+IMAGES = ROOT / "docs" / "images"
 DATA = Path(os.environ.get("KARAT_DATA", ROOT.parent / "shared" / "data"))
 
 
@@ -71,6 +74,15 @@ def write_results(name: str, results: dict[str, Any], rows: Sequence[dict[str, A
     text = f"# {name}\n\n`{command}`\n\n" + "\n".join(facts) + "\n\n" + "\n".join(lines) + "\n"
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def write_figure(plot: Plot | None, name: str) -> None:
+    """docs/images/NAME.svg: a figure of the report as a file; its colours fall back to those that it names."""
+    assert plot is not None
+    svg = plot.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1)
+    svg = svg.replace('style="', 'style="background: #fff; ', 1)  # a page in dark colours would hide its text
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    (IMAGES / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from common import ROOT, write_results
+from common import write_figure, write_results
 from karat.report.panels import by_labels_and_noise
 from karat.stress.synthetic import proxies, synthetic
 from karat.stress.synthetic.setting import Prompt
@@ -35,7 +35,6 @@ RUNS: dict[str, tuple[str | None, dict[str, Any]]] = {
     ),
     "checkable": ("builtin:checkable", {"gold": "gold"}),
 }
-IMAGES = ROOT / "docs" / "images"
 
 
 def rows_of(result: Result) -> list[dict[str, Any]]:
@@ -69,15 +68,9 @@ def told(values: dict[str, Any], name: str) -> str:
     return f"{values[name]:.2f} [{values[f'{name}_low']:.2f}, {values[f'{name}_high']:.2f}]"
 
 
-def write_figure(result: Result, name: str) -> None:
-    """The report's own figure as a file; its colours fall back to those that it names."""
+def draw(result: Result, name: str) -> None:
     table = next(table for table in result.tables if table.name == "synthetic_curves")
-    plot = by_labels_and_noise(table)
-    assert plot is not None
-    svg = plot.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ', 1)
-    svg = svg.replace('style="', 'style="background: #fff; ', 1)  # a page in dark colours would hide its text
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    (IMAGES / f"synthetic_{name}.svg").write_text(svg + "\n", encoding="utf-8")
+    write_figure(by_labels_and_noise(table), f"synthetic_{name}")
 
 
 def kept_in(file: Path) -> Callable[..., list[np.ndarray]]:
@@ -118,7 +111,7 @@ def main() -> None:
     }
     write_results(f"synthetic_{name}", facts, rows_of(result))
     if name in ("heads", "checkable"):
-        write_figure(result, name)
+        draw(result, name)
 
 
 if __name__ == "__main__":
