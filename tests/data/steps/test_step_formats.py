@@ -227,6 +227,7 @@ def test_where_the_first_step_begins(text: str, problem: str, first: str) -> Non
         (shepherd("Find x. Step 1: it is 2."), "column 'input' holds no 'ки'"),
         (shepherd("Step 1: it is 2. [+]"), "the problem is empty"),
         ({"input": f"{FIRST} ки", "label": f"{FIRST}! +"}, "the texts of input and label do not align"),
+        ({"input": f"{FIRST} ки", "label": f"{FIRST.upper()} +"}, "the texts of input and label do not align"),
         ({"input": f"{FIRST} ки", "label": f"{FIRST} ?"}, "the texts of input and label do not align"),
         ({"input": f"{FIRST} ки\nb ки", "label": f"{FIRST} +"}, "the texts of input and label do not align"),
         ({"input": f"{FIRST} ки", "label": f"{FIRST} + and more"}, "the texts of input and label do not align"),

@@ -120,7 +120,7 @@ def _row(
         wanted = {name: getattr(solution, name) for name in _COLUMNS}
         row |= {name: value for name, value in wanted.items() if value and getattr(back, name) != value}
         back = _read_back(row, form, options, at)
-        _require_same(solution, back, form)
+        _require_same(solution, back)
     except DropRowError as error:
         raise DataError(f"solution {index}: {form.name} cannot hold it: {error}. Write another format.") from error
     if (back.prompt, back.steps) != (solution.prompt, solution.steps):
@@ -138,7 +138,7 @@ def _read_back(row: dict[str, Any], form: StepFormat, options: StepOptions, at: 
     return replace(back, extra={**raw.extra(), **back.extra})
 
 
-def _require_same(solution: StepSolution, back: StepSolution, form: StepFormat) -> None:
+def _require_same(solution: StepSolution, back: StepSolution) -> None:
     """Raises DropRowError for what must come back and does not; white space around texts may stay behind."""
     prompt = solution.prompt.strip() if isinstance(solution.prompt, str) else solution.prompt
     if back.prompt not in (solution.prompt, prompt):
@@ -150,8 +150,6 @@ def _require_same(solution: StepSolution, back: StepSolution, form: StepFormat) 
             raise DropRowError(f"step {index} would be read as another text")
     if back.labels != solution.labels:
         raise DropRowError("its labels would be read as others")
-    if form.holds == "first error" and back.first_error != solution.first_error:
-        raise DropRowError("the first wrong step would be read as another")
 
 
 def _lost(solution: StepSolution, back: StepSolution) -> list[str]:
