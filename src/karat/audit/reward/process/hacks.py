@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from karat.audit.reward.probes.base import Expected
+from karat.rewards.kinds import plain_text
 from karat.types import NO_ERROR, StepSolution
 from karat.worlds.steps.hacks import hack_named
 
@@ -147,7 +148,7 @@ def flipped_step(solution: StepSolution, rng: np.random.Generator) -> tuple[int,
         if not numbers:
             continue
         last = numbers[-1]
-        known = {each.group() for text in (str(solution.prompt), *solution.steps[:index])
+        known = {each.group() for text in (plain_text(solution.prompt), *solution.steps[:index])
                  for each in _NUMBER.finditer(text)}  # fmt: skip
         later = {each.group() for text in solution.steps[index + 1 :] for each in _NUMBER.finditer(text)}
         if last.group() in later and last.group() not in known:
