@@ -94,6 +94,7 @@ def test_lifted_over_the_right_solution_of_the_same_problem() -> None:
     lifted = cell(cells, "pad with filler", "wrong", "sum").above
     assert lifted.estimate == 1.0  # 2 -> 5 over 2
     assert cell(cells, "pad with filler", "wrong", "min").above.estimate == 0.0
+    assert cell(cells, "plan only", "right", "min").above.estimate == 0.0  # as high is not lifted over
 
 
 def test_missing_scores_are_counted_and_never_zero() -> None:
