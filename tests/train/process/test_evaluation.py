@@ -149,6 +149,28 @@ def test_an_outcome_reward_is_compared_step_by_step() -> None:
     assert found.solutions.outcome_choice_gain.estimate == pytest.approx(1.0 - 0.75)
 
 
+def test_one_problem_of_a_kind_has_no_interval() -> None:
+    """A single wrong solution says nothing of others, however many right ones there are: no verdict rests on it."""
+    solutions = [solution(f"q{i}", (1.0, 1.0), row=i, final_right=1.0) for i in range(40)]
+    solutions.append(solution("w", (1.0, 0.0), row=40, final_right=1.0))
+    found = evaluate(solutions, [np.array([0.9, 0.9])] * 40 + [np.array([0.9, 0.1])])
+    steps, first = found.steps, found.first_errors
+    assert (steps.auroc.estimate, steps.f1.estimate, first.f1.estimate, first.lucky.gain.estimate) == (1, 1, 1, 1)
+    for interval in (steps.auroc, steps.auroc_gain, steps.f1, first.f1, first.f1_gain, first.lucky.gain):
+        assert np.isnan(interval.low)
+        assert np.isnan(interval.high)
+    verdicts = {finding.code: finding.verdict for finding in found.findings()}
+    assert (verdicts["RM301"], verdicts["RM302"], verdicts["RM305"]) == ("unclear",) * 3
+
+
+def test_where_no_problem_departs_the_rarer_kind_bounds() -> None:
+    solutions = [solution(f"q{i}", (1.0, 1.0), row=i) for i in range(96)]
+    solutions += [solution(f"w{i}", (1.0, 0.0), row=i) for i in range(4)]
+    found = evaluate(solutions, [np.array([0.9, 0.9])] * 96 + [np.array([0.9, 0.1])] * 4)
+    assert found.first_errors.f1.low == pytest.approx(1 - 1.96**2 / (4 + 1.96**2), abs=1e-3)
+    assert found.steps.f1.low == pytest.approx(1 - 1.96**2 / (4 + 1.96**2), abs=1e-3)
+
+
 def test_nothing_to_judge_is_not_checked_and_no_number() -> None:
     unlabelled = [replace(one, labels=(NAN,) * len(one.steps), first_error=None, final_right=NAN) for one in SOLUTIONS]
     found = evaluate(unlabelled, SCORES)

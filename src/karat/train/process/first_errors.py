@@ -83,18 +83,31 @@ def assess_first_errors(
     rule_f1[CHANCE] = chance_f1([len(solution.steps) for solution in judged], label_P)
     defined = {rule: value for rule, value in rule_f1.items() if not math.isnan(value)}
     best = max(defined, key=lambda rule: defined[rule]) if defined else CHANCE
-    f1 = bounded_bootstrap(total_PC, process_f1, prompt_P, rng)
+    n_rarest = min(_n_problems(prompt_P, kind) for kind in (label_P != NO_ERROR, label_P == NO_ERROR))
+    f1 = bounded_bootstrap(total_PC, process_f1, prompt_P, rng=rng, n_rarest=n_rarest)
+    gain = Interval(
+        f1.estimate - rule_f1[best], f1.low - rule_f1[best], f1.high - rule_f1[best], f1.n_clusters, f1.method
+    )
+    if best in rule_PC:  # chance has no counts: its F1 is a number
+        gain = bounded_bootstrap(
+            np.concatenate([total_PC, rule_PC[best]], axis=1),
+            lambda total: process_f1(total[..., :4]) - process_f1(total[..., 4:]),
+            prompt_P,
+            rng=rng,
+            n_rarest=n_rarest,
+            low=-1.0,
+        )
     return FirstErrors(
         n_judged=at.size,
         n_wrong=int((label_P != NO_ERROR).sum()),
         n_missing=sum(solution.first_error is not None for solution in solutions) - at.size,
         f1=f1,
-        f1_gain=_gain(f1, total_PC, rule_PC.get(best), rule_f1[best], (prompt_P, rng)),
+        f1_gain=gain,
         found=_share(total_PC[:, 0], total_PC[:, 1], prompt_P),
         kept=_share(total_PC[:, 2], total_PC[:, 3], prompt_P),
         rule_f1=rule_f1,
         best_rule=best,
-        lucky=_lucky(judged, predicted_P, label_P, prompt_P, rng),
+        lucky=_lucky(judged, predicted_P, label_P, prompt_P),
     )
 
 
@@ -108,22 +121,8 @@ def _rule_totals(judged: Sequence[StepSolution], label_P: np.ndarray, thresholds
     return found
 
 
-def _gain(
-    f1: Interval,
-    total_PC: np.ndarray,
-    rule_PC: np.ndarray | None,
-    rule_f1: float,
-    chance: tuple[np.ndarray, np.random.Generator],
-) -> Interval:
-    """F1 less the best rule's, paired; against chance, whose F1 is a number, the interval of F1 moves with it."""
-    if rule_PC is None:
-        return Interval(f1.estimate - rule_f1, f1.low - rule_f1, f1.high - rule_f1, f1.n_clusters, f1.method)
-    return bounded_bootstrap(
-        np.concatenate([total_PC, rule_PC], axis=1),
-        lambda total: process_f1(total[..., :4]) - process_f1(total[..., 4:]),
-        *chance,
-        low=-1.0,
-    )
+def _n_problems(prompt_P: np.ndarray, is_in_P: np.ndarray) -> int:
+    return len(set(prompt_P[is_in_P].tolist()))
 
 
 def _share(hit_P: np.ndarray, there_P: np.ndarray, prompt_P: np.ndarray) -> Interval:
@@ -132,25 +131,23 @@ def _share(hit_P: np.ndarray, there_P: np.ndarray, prompt_P: np.ndarray) -> Inte
 
 
 def _lucky(
-    judged: Sequence[StepSolution],
-    predicted_P: np.ndarray,
-    label_P: np.ndarray,
-    prompt_P: np.ndarray,
-    rng: np.random.Generator,
+    judged: Sequence[StepSolution], predicted_P: np.ndarray, label_P: np.ndarray, prompt_P: np.ndarray
 ) -> LuckyAnswers:
     """Among right answers: how often a solution with a wrong step is flagged, and one without."""
     is_right_P = np.array([solution.final_right == 1 for solution in judged], dtype=bool)
     is_lucky_P, is_sound_P = is_right_P & (label_P != NO_ERROR), is_right_P & (label_P == NO_ERROR)
     flagged_P = (predicted_P != NO_ERROR).astype(np.float64)
-    total_PC = np.stack([flagged_P * is_lucky_P, is_lucky_P, flagged_P * is_sound_P, is_sound_P], axis=1)
+    caught, alarm = (_share(flagged_P, kind.astype(np.float64), prompt_P) for kind in (is_lucky_P, is_sound_P))
+    return LuckyAnswers(int(is_lucky_P.sum()), int(is_sound_P.sum()), caught, alarm, _difference(caught, alarm))
 
-    def difference(total: np.ndarray) -> np.ndarray:
-        return np.asarray(total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3])
 
-    return LuckyAnswers(
-        int(is_lucky_P.sum()),
-        int(is_sound_P.sum()),
-        _share(total_PC[:, 0], total_PC[:, 1], prompt_P),
-        _share(total_PC[:, 2], total_PC[:, 3], prompt_P),
-        bounded_bootstrap(total_PC, difference, prompt_P, rng, low=-1.0),
-    )
+def _difference(left: Interval, right: Interval) -> Interval:
+    """Left less right, of two proportions of different solutions: the ends of Newcombe's hybrid score interval (1998).
+
+    It takes the two as independent; solutions of one problem that are flagged together make it too wide, not too
+    narrow. Without ends of either there are none.
+    """
+    estimate = left.estimate - right.estimate
+    down = math.hypot(left.estimate - left.low, right.high - right.estimate)
+    up = math.hypot(left.high - left.estimate, right.estimate - right.low)
+    return Interval(estimate, estimate - down, estimate + up, min(left.n_clusters, right.n_clusters), left.method)

@@ -235,9 +235,7 @@ def _provenance(reward: ProcessReward, config: ProcessConfig, data: TrainingStep
 def _lead(fitted: Fitted, data: TrainingSteps, evaluation: StepEvaluation | None) -> str:
     """What was trained on what, and how well it judges steps of problems that it has not seen."""
     units = fitted.units
-    trained = (
-        f"Trained on {units.n_labels:,} labelled steps of {units.n_solutions:,} solutions ({data.account.source})"
-    )
+    trained = f"Trained on {units.n_labels:,} labelled steps of {units.n_solutions:,} solutions ({data.account.source})"
     if evaluation is None:
         return f"{trained}; none was held out, so nothing is known of what it learned."
     auroc, first = evaluation.steps.auroc, evaluation.first_errors

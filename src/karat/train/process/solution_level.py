@@ -14,6 +14,7 @@ from karat.numerics.clustered_auroc import auroc_difference, clustered_auroc
 from karat.numerics.intervals import UNDEFINED, Interval, clustered_proportion, paired_difference
 from karat.numerics.process_aggregation import AGGREGATES
 from karat.numerics.process_aggregation import aggregate as aggregated
+from karat.train.process.step_level import with_both_kinds
 from karat.types import StepSolution
 
 OUTCOME, MAJORITY, RANDOM, ANY = "outcome reward", "majority of answers", "random", "any right"
@@ -93,8 +94,13 @@ def assess_solutions(
         n_solutions=len(used),
         n_right=int(is_right_P.sum()),
         n_missing=len(known) - len(used),
-        auroc={name: clustered_auroc(value_P, is_right_P, prompt_P) for name, value_P in score.items()},
-        outcome_gain=auroc_difference(score[aggregate], score[OUTCOME], is_right_P, prompt_P)
+        auroc={
+            name: with_both_kinds(clustered_auroc(value_P, is_right_P, prompt_P), is_right_P, prompt_P)
+            for name, value_P in score.items()
+        },
+        outcome_gain=with_both_kinds(
+            auroc_difference(score[aggregate], score[OUTCOME], is_right_P, prompt_P), is_right_P, prompt_P
+        )
         if OUTCOME in score
         else UNDEFINED,
         n_choices=problem_Q.size,

@@ -85,7 +85,9 @@ def assess_step_level(
         other = steps.pick(outcome_PS)[decided]
         both = ~np.isnan(other)
         outcome_auroc = clustered_auroc(other[both], is_right[both], prompt[both]).estimate
-        outcome_gain = auroc_difference(score[both], other[both], is_right[both], prompt[both])
+        outcome_gain = with_both_kinds(
+            auroc_difference(score[both], other[both], is_right[both], prompt[both]), is_right[both], prompt[both]
+        )
     logit_N = _logit(steps.score_N)
     return StepLevel(
         n_steps=score.size + int((~decided).sum()),
@@ -96,8 +98,10 @@ def assess_step_level(
         accuracy=clustered_proportion((score >= thresholds.step) == is_right, prompt),
         f1=_f1_interval(solutions, score_PS, thresholds.step, rng),
         f1_half=_f1(solutions, score_PS, 0.5),
-        auroc=clustered_auroc(score, is_right, prompt),
-        auroc_gain=auroc_difference(score, blind[best], is_right, prompt) if best else UNDEFINED,
+        auroc=with_both_kinds(clustered_auroc(score, is_right, prompt), is_right, prompt),
+        auroc_gain=with_both_kinds(auroc_difference(score, blind[best], is_right, prompt), is_right, prompt)
+        if best
+        else UNDEFINED,
         rule_auroc=rule_auroc,
         rule_f1=_rule_f1(solutions, thresholds, steps),
         right_share=float(is_right.mean()) if is_right.size else NAN,
@@ -112,22 +116,36 @@ def bounded_bootstrap(
     total_PC: np.ndarray,
     statistic: Callable[[np.ndarray], np.ndarray],
     prompt_P: np.ndarray,
-    rng: np.random.Generator,
     *,
+    rng: np.random.Generator,
+    n_rarest: int,
     low: float = 0.0,
 ) -> Interval:
     """`cluster_bootstrap` of a statistic that lies between `low` and 1, its ends kept there.
 
-    Where no cluster departs (every solution judged right, say), no resample does; the ends are then Wilson's bound on
-    the share of clusters that would, times the furthest that they can go, as `clustered_auroc` has it.
+    Where no problem departs (every solution judged right, say), no resample does; the ends are then Wilson's bound on
+    the share of problems that would, times the furthest that they can go, as `clustered_auroc` has it.
+
+    Args:
+        n_rarest: problems that hold the rarer of the two kinds that the statistic compares. With fewer than two there
+            are no ends: resampling shows nothing of what one problem stands for.
     """
     found = cluster_bootstrap(cluster_totals(total_PC, prompt_P), statistic, rng=rng)
+    if n_rarest < 2:
+        return Interval(found.estimate, NAN, NAN, found.n_clusters, "undefined")
     bottom, top = found.low, found.high
     if found.method == "no variation":
-        half = Z**2 / (found.n_clusters + Z**2) * (1.0 - low)
+        half = Z**2 / (n_rarest + Z**2) * (1.0 - low)
         bottom, top = found.estimate - half, found.estimate + half
     ends = np.clip((bottom, top), low, 1.0)  # few clusters have t quantiles that lead beyond; NaN stays NaN
     return Interval(found.estimate, float(ends[0]), float(ends[1]), found.n_clusters, found.method)
+
+
+def with_both_kinds(found: Interval, is_positive_N: np.ndarray, cluster_N: np.ndarray) -> Interval:
+    """An interval of AUROC without its ends where one problem alone holds the items of a kind: nothing tells how
+    others would score."""
+    n_rarest = min(len(set(cluster_N[kind].tolist())) for kind in (is_positive_N, ~is_positive_N))
+    return found if n_rarest > 1 else Interval(found.estimate, NAN, NAN, found.n_clusters, "undefined")
 
 
 def _counts(solutions: Sequence[StepSolution], score_PS: Sequence[np.ndarray], threshold: float) -> np.ndarray:
@@ -145,7 +163,9 @@ def _f1_interval(
     solutions: Sequence[StepSolution], score_PS: Sequence[np.ndarray], threshold: float, rng: np.random.Generator
 ) -> Interval:
     prompt_P = np.array([solution.prompt_id for solution in solutions], dtype=str)
-    return bounded_bootstrap(_counts(solutions, score_PS, threshold), negative_f1, prompt_P, rng)
+    total_PC = _counts(solutions, score_PS, threshold)
+    n_wrong = len(set(prompt_P[total_PC[:, 1] + total_PC[:, 2] > 0].tolist()))
+    return bounded_bootstrap(total_PC, negative_f1, prompt_P, rng=rng, n_rarest=n_wrong)
 
 
 def _rule_f1(solutions: Sequence[StepSolution], thresholds: Thresholds, steps: LabelledSteps) -> dict[str, float]:
