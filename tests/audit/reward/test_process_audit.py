@@ -15,9 +15,11 @@ from karat.audit.reward.benchmarks.columns import step_scores
 from karat.audit.reward.benchmarks.reading import read_benchmarks
 from karat.audit.reward.benchmarks.thresholds import FILE_NAME, asked_for, is_file, read_thresholds
 from karat.audit.reward.config import AuditRewardConfig
+from karat.audit.reward.process.findings import side_of
 from karat.audit.reward.process.run import audit_process
 from karat.data.steps import write_steps
 from karat.errors import DataError, InputError
+from karat.numerics.intervals import Interval
 from karat.rewards.kinds import FunctionReward
 from karat.rewards.process import ProcessReward, StepPolicy, load_process_for_training, save_process_reward
 from karat.rewards.process.model import ProcessFacts
@@ -102,8 +104,17 @@ def test_the_reward_s_own_aggregate_is_judged_and_advice_names_another() -> None
     codes = by_code(audit(Summed(), planted()))
     assert codes["RW815"].verdict == "problem"
     assert "under sum" in codes["RW815"].baseline
+    assert "sum +" not in codes["RW815"].baseline.partition("others that it is open under")[2]
     assert codes["RW820"].verdict == "problem"
     assert "FOLDER@" in codes["RW820"].action
+
+
+def test_a_verdict_needs_the_whole_interval_on_one_side_and_five_problems() -> None:
+    def verdict(low: float, high: float, n: int = 9) -> str:
+        return side_of(Interval((low + high) / 2, low, high, n, "wilson"), 0.5)
+
+    assert [verdict(0.6, 0.9), verdict(0.1, 0.4), verdict(0.4, 0.9)] == ["ok", "problem", "unclear"]
+    assert verdict(0.6, 0.9, n=4) == verdict(float("nan"), 0.9) == "unclear"
 
 
 def test_a_solution_of_one_kind_checks_what_it_can() -> None:
@@ -208,7 +219,11 @@ def test_a_threshold_is_kept_with_its_split_and_read_back(tmp_path: Path) -> Non
 
     again = audit_reward("column:prm", step_threshold=str(out / FILE_NAME), **options)
     used = again.values["benchmark_processbench_threshold"]
-    assert used == {"gsm8k": stored.threshold, "math": stored.threshold}
+    assert used["math"] == stored.threshold
+    assert used["gsm8k"] != stored.threshold  # what it was tuned on is cross-fitted, whoever tuned it
+    tables = [next(t for t in each.tables if t.name == "benchmark_processbench") for each in (result, again)]
+    assert [row[:3] for row in tables[0].rows] == [row[:3] for row in tables[1].rows]
+    assert "tuned on 30 solutions" in again.findings[0].baseline
     assert "tuned on 30 solutions of gsm8k of ProcessBench" in again.provenance["benchmark_processbench_threshold"]
     assert "benchmark_processbench_threshold_tuned" not in again.values
 

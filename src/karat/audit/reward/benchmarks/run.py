@@ -261,11 +261,11 @@ def _leads(numbers: Sequence[PairedNumber], mine: str, other: str) -> tuple[str,
 
 # ---------------------------------------------------------------------------------------------------------------- steps
 def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
-    resamples, asked = run.config.resamples, asked_for(run.config.step_threshold, benchmark.name)
-    threshold = asked.text
+    resamples, seed, asked = run.config.resamples, run.config.seed, asked_for(run.config.step_threshold, benchmark.name)
     scored = step_scores(run.reward, benchmark, progress=run.progress)
-    mine = step_outcomes(benchmark, scored.scores, threshold=threshold, seed=run.config.seed)
-    blind = blind_step_outcomes(benchmark, threshold=threshold, seed=run.config.seed)
+    mine = step_outcomes(benchmark, scored.scores, threshold=asked.text, tuned_on=asked.subset, seed=seed)
+    blind = blind_step_outcomes(benchmark, threshold=asked.text, seed=seed)
+    tuning = f"threshold {asked.origin or mine.tuning}"
     numbers = step_numbers(benchmark, mine, blind, rng=run.rng, resamples=resamples)
     head = numbers[0]
     known = {rule: value for rule, value in head.blind.items() if value == value}
@@ -280,11 +280,9 @@ def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
             low=head.interval.low - base,
             high=head.interval.high - base,
         )
-    found = [
-        state.score_finding(
-            benchmark.name, head, gain, f"above {rule}" if rule else "", gold=GOLD, n_missing=head.n_missing
-        )
-    ]
+    found = state.score_finding(
+        benchmark.name, head, gain, f"above {rule}" if rule else "", gold=GOLD, n_missing=head.n_missing
+    )
     tables = [
         state.step_table(key, benchmark, run.reward.name, numbers, mine.thresholds, asked.origin or mine.tuning),
         *state.missing_table(key, benchmark.name, scored.reasons),
@@ -292,8 +290,8 @@ def _steps(benchmark: StepBenchmark, key: str, run: _Run) -> Result:
     values = _values(key, head.interval, head.n, head.n_missing, head.blind)
     values |= _threshold_values(key, mine, benchmark.name, run)
     alone = Result(
-        COMMAND, findings=tuple(found), tables=tuple(tables), values=values,
-        provenance={f"benchmark_{key}_threshold": asked.origin or mine.tuning},
+        COMMAND, findings=(replace(found, baseline=f"{found.baseline}; {tuning}"),), tables=tuple(tables),
+        values=values, provenance={f"benchmark_{key}_threshold": tuning},
     )  # fmt: skip
     return _beside_rivals(alone, benchmark, run, partial(_compared_steps, benchmark, key, mine, run))
 
@@ -313,9 +311,9 @@ def _threshold_values(key: str, mine: StepOutcomes, name: str, run: _Run) -> dic
 def _compared_steps(benchmark: StepBenchmark, key: str, mine: StepOutcomes, run: _Run) -> Result:
     """As `_compared`, for step rewards."""
     config, name, rivals = run.config, benchmark.name, run.rivals(benchmark)
-    threshold = asked_for(config.step_threshold, name).text
+    asked = asked_for(config.step_threshold, name)
     theirs = [
-        step_outcomes(benchmark, scores, threshold=threshold, seed=config.seed)
+        step_outcomes(benchmark, scores, threshold=asked.text, tuned_on=asked.subset, seed=config.seed)
         for scores in (step_scores(rival, benchmark, progress=run.progress).scores for rival in rivals)
     ]
     if len(rivals) == 1:

@@ -77,7 +77,9 @@ def statistic_of(benchmark: StepBenchmark, subset: str = "") -> Statistic:
     return positive_f1 if subset == RIGHT_ONLY else prm_score
 
 
-def step_outcomes(benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, threshold: str, seed: int) -> StepOutcomes:
+def step_outcomes(
+    benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, threshold: str, seed: int, tuned_on: str | None = None
+) -> StepOutcomes:
     """Counts of every solution under thresholds that were not tuned on it.
 
     Args:
@@ -85,6 +87,7 @@ def step_outcomes(benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, thr
         threshold: a number; the name of the subset to tune on (itself cross-fitted); empty: cross-fitted by problem
             within each subset.
         seed: of the folds; the same folds for every reward of one seed.
+        tuned_on: the subset that a number was tuned on, which is cross-fitted instead.
     Raises: InputError: the threshold is neither a number nor a subset.
     """
     is_scored = np.array([bool(np.isfinite(score).all()) and score.size > 0 for score in scores])
@@ -99,7 +102,7 @@ def step_outcomes(benchmark: StepBenchmark, scores: Sequence[np.ndarray], *, thr
     for name, at in by_subset.items():
         if at.size == 0:
             continue
-        if np.isfinite(shared) and name != threshold:
+        if np.isfinite(shared) and name not in (threshold, tuned_on):
             total_PC[at] = _totals_at(benchmark, scores, at, np.array([shared]))[0]
             used[name] = shared
         else:

@@ -37,10 +37,17 @@ class StoredThreshold:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What --step-threshold means for one benchmark: the text that `step_outcomes` takes, and where it came from."""
+    """What --step-threshold means for one benchmark.
+
+    Attributes:
+        text: the threshold as `step_outcomes` takes it.
+        origin: where one from a file came from.
+        subset: of this benchmark, that one from a file was tuned on; None: it was tuned elsewhere, or not at all.
+    """
 
     text: str
     origin: str = ""
+    subset: str | None = None
 
 
 def write_thresholds(folder: Path, stored: Mapping[str, StoredThreshold]) -> Path:
@@ -93,4 +100,4 @@ def asked_for(text: str, benchmark: str) -> Asked:
             f"--step-threshold {text}: it holds thresholds of {', '.join(known)}, and none of {benchmark}. Give a "
             "number, or the file of an audit on one benchmark."
         )
-    return Asked(repr(stored.threshold), stored.origin)
+    return Asked(repr(stored.threshold), stored.origin, stored.split if stored.benchmark == benchmark else None)
