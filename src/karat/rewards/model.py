@@ -97,8 +97,8 @@ class RewardModel:
         manifest = read_manifest(path)
         if manifest.get("kind") == PROCESS_KIND:
             raise ModelError(
-                f"{path} is a process reward model, whose score is read at each step, not at the end. Load it with "
-                "karat.rewards.load_reward, or average and compare it as that."
+                f"{path} is a process reward model, which is read at each step, not at the end. Load it with "
+                "karat.rewards.load_reward, as FOLDER or FOLDER@min."
             )
         net, model, names = load_saved_network(path, manifest)
         tokenizer = load_tokenizer(path)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 from karat.errors import ModelError
 from karat.rewards import load_reward
 from karat.rewards.process import ProcessReward, StepPolicy, save_process_reward
-from karat.rewards.process.foreign import load_label_tokens, load_token_classifier
+from karat.rewards.process.foreign import load_label_tokens, load_token_classifier, turns_policy
 from rewards.tiny import byte_tokenizer, save_tiny
 
 PROMPT, STEPS = "What is 2 + 3 * 4?", ("3 * 4 = 12", "2 + 12 = 14", "It is 14.")
@@ -73,6 +73,30 @@ def test_label_tokens_score_as_in_math_shepherd(family: str, tmp_path: Path) -> 
         logits = model(input_ids=torch.tensor([ids])).logits[0, ends][:, labels]
     reward = load_label_tokens(str(path))
     assert reward.score_steps(PROMPT, STEPS) == pytest.approx(torch.softmax(logits, dim=-1)[:, 0].tolist(), rel=1e-3)
+
+
+def test_label_turns_score_as_in_rlhflow(tmp_path: Path) -> None:
+    """The conversation so far with "+" for an answer, read before that "+"; step by step, each a pass of its own."""
+    path = str(save_tiny(tmp_path / "lm"))
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(path).eval(), byte_tokenizer()
+    labels = [tokenizer(label, add_special_tokens=False)["input_ids"][0] for label in ("+", "-")]
+    turns, expected = [], []
+    for index, step in enumerate(STEPS):
+        turns.append({"role": "user", "content": step if index else f"{PROMPT} {step}"})
+        turns.append({"role": "assistant", "content": "+"})
+        ids = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False)
+        at = len(ids) - 1 - ids[::-1].index(labels[0]) - 1
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0, at, labels]
+        expected.append(float(torch.softmax(logits, dim=-1)[0]))
+    reward = load_label_tokens(path, policy=turns_policy(path))
+    assert reward.score_steps(PROMPT, STEPS) == pytest.approx(expected, rel=1e-4)
+    lower = tmp_path / "lower"
+    save_tiny(
+        lower, tokenizer=byte_tokenizer(chat_template="{% for m in messages %}{{ m['content'] | lower }}{% endfor %}")
+    )
+    with pytest.raises(ModelError, match="does not write turns as they are"):
+        turns_policy(str(lower))
 
 
 def test_what_is_no_process_reward_is_refused(tmp_path: Path) -> None:

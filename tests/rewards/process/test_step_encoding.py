@@ -191,6 +191,15 @@ def test_a_problem_that_cannot_be_encoded_does_not_take_others_with_it() -> None
     assert "vocabulary of 10" in str(small.encode_each([good])[0])
 
 
+def test_the_letter_behind_the_last_step_never_gets_into_a_token() -> None:
+    """A vocabulary with "|A" as one token: the last step is then tokenised without that letter."""
+    raw = Tokenizer(models.BPE({"a": 0, "|": 1, "A": 2, "p": 3, "\n": 4, "|A": 5}, merges=[("|", "A")]))
+    made = StepEncoder(PreTrainedTokenizerFast(tokenizer_object=raw), StepPolicy(separator="|"))
+    encoded = made.encode(StepProblem("p", (("a", "Aa"),)))
+    assert sequence(encoded) == ((3, 4, 0, 5, 0, 1), (3, 5))  # p \n a |A a |
+    assert encoded.straddling == 1
+
+
 def test_odd_steps_are_counted() -> None:
     encoded = encoder("bytes", separator="|").encode(StepProblem("p", (("", "a|b", " "), ("c",))))
     assert (encoded.empty_steps, encoded.inner_separators) == (2, 1)

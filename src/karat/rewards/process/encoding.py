@@ -1,7 +1,7 @@
 """Solutions in steps to token trees that are read at the end of each step; the same in training and scoring.
 
-    plain text    tokenizer(prompt joiner step sep between step sep between ... step sep), its own special tokens before
-                  it, none after; `joiner` stands where neither prompt nor first step has white space there
+    plain text    tokenizer(prompt joiner step sep between step sep between ... step sep), its own special tokens (or
+                  `opening`) before it, none after; `joiner` stands where neither side has white space
     chat          the chat template over the prompt (plain text becomes one user turn) up to where the assistant's words
                   begin, then the steps as above
 
@@ -54,6 +54,8 @@ class StepPolicy:
     """Between a plain prompt and the first step, where neither has white space there."""
     between: str = ""
     """Between a separator and the next step; for formats whose steps are read before their border ends."""
+    opening: str = ""
+    """Before a plain prompt, in place of the tokenizer's own special tokens; empty: those."""
 
     def __post_init__(self) -> None:
         if not self.separator:
@@ -184,7 +186,8 @@ class StepEncoder:
         if isinstance(prompt, TokenIds):
             raise DataError("the prompt is tokenised; steps are found in text. Give the prompt as text.")
         if not self.policy.chat:
-            return (prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)), True
+            text = prompt if isinstance(prompt, str) else "\n\n".join(turn.content for turn in prompt)
+            return self.policy.opening + text, not self.policy.opening
         turns = (Message("user", prompt),) if isinstance(prompt, str) else prompt
         rendered = render_conversation(self.tokenizer, (*turns, Message("assistant", MARK)), problem.tools)
         head, mark, _ = rendered.rpartition(MARK)
@@ -196,15 +199,15 @@ class StepEncoder:
         return head, False
 
     def _text(self, head: tuple[str, bool], steps: Sequence[str]) -> _Text:
-        text, is_plain = head
+        text, has_specials = head
         first = steps[0] if steps else ""
-        if is_plain and text and not text[-1].isspace() and not first[:1].isspace():
+        if not self.policy.chat and text and not text[-1].isspace() and not first[:1].isspace():
             text += self.policy.joiner
         ends = []
         for index, step in enumerate(steps):
             text += (self.policy.between if index else "") + step + self.policy.separator
             ends.append(len(text))
-        return _Text(text, tuple(ends), is_plain)
+        return _Text(text, tuple(ends), has_specials)
 
     # -------------------------------------------------------------------------------------------------------- tokens
     def _tokenise(self, texts: Sequence[_Text]) -> list[_Read]:
@@ -246,7 +249,8 @@ class StepEncoder:
                 f"{how}, so that steps would have no end. Name another separator, or add it to the tokenizer and the "
                 "model."
             )
-        return len(self.tokenizer(separator, add_special_tokens=False)["input_ids"])
+        words = [self.tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("x", LOOK_AHEAD)]
+        return max(1, len(batch["input_ids"]) - sum(map(len, words)))
 
     # -------------------------------------------------------------------------------------------------------- problem
     def _encoded(self, head: tuple[str, bool], problem: StepProblem, wholes: Sequence[_Read]) -> EncodedSteps:
@@ -294,12 +298,12 @@ class StepEncoder:
                 "'refuse'. Raise max_length, or keep the last steps."
             )
         # Without its first k steps it is shorter by what stands before their end, the prompt apart; the new border may
-        # merge otherwise, so the last word has the tokenizer.
+        # merge otherwise, so the search begins one step early, and the tokenizer has the last word.
         text, has_specials = head
         n_head = len(self.tokenizer(text, add_special_tokens=has_specials)["input_ids"])
         saved_S = np.asarray(whole.reads) + 1 - n_head
-        guess = int(np.searchsorted(saved_S, len(whole.ids) - limit))
-        for first in range(max(guess, 1), len(steps)):
+        early = int(np.searchsorted(saved_S, len(whole.ids) - limit))
+        for first in range(max(early, 1), len(steps)):
             read = self._tokenise([self._text(head, steps[first:])])[0]
             if len(read.ids) <= limit:
                 return first, read

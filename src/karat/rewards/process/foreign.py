@@ -2,8 +2,9 @@
 
     token classifier   two labels at every token (TRL's PRMTrainer, until it was removed; class 1 is right). Its head
                        has a bias, of which the difference of the classes counts: `ProcessFacts.bias`.
-    label tokens       a language model whose next token after a step's tag is "+" or "-" (Math-Shepherd). The rows of
-                       its output layer for the two tokens are a two-class head.
+    label tokens       a language model whose next token after a step's tag is "+" or "-" (Math-Shepherd), or whose
+                       answer to a step in a turn of its own is (RLHFlow). The rows of its output layer for the two
+                       tokens are a two-class head.
 
 Both are run as token trees like any other; saved with `save_process_reward`, they become karat folders.
 """
@@ -18,10 +19,12 @@ from torch import nn
 
 from karat.errors import ModelError
 from karat.rewards.backbone import PARITY_TOLERANCE, load_config, load_network, load_whole
+from karat.rewards.encoding import render_conversation
 from karat.rewards.model import load_tokenizer, place_for_scoring, replace_head, vocabulary_of
 from karat.rewards.process.encoding import StepEncoder, StepPolicy
 from karat.rewards.process.model import COMBINE_OF, HEADS_OF, ProcessFacts, ProcessReward
 from karat.rewards.tree import TokenTree, pack_trees
+from karat.types import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,7 +74,8 @@ def load_label_tokens(
     Args:
         path: folder or hub name of a causal LM.
         right, wrong: the label tokens; the probability is a softmax over the two.
-        policy: how its training data was laid out; its separator ends where the label is predicted.
+        policy: how its training data was laid out; its separator ends where the label is predicted. For RLHFlow's
+            models: `turns_policy`.
         facts: what else is known of it; its bias is filled in here.
     Raises: ModelError: a label that is not one token, or no linear output layer.
     """
@@ -81,6 +85,32 @@ def load_label_tokens(
     rows = (_label_id(tokenizer, right), _label_id(tokenizer, wrong))
     model = load_whole(AutoModelForCausalLM, path)
     return _read_by(path, model, model.get_output_embeddings(), rows, policy, facts)
+
+
+def turns_policy(path: str, *, right: str = "+", max_length: int = 2048) -> StepPolicy:
+    """RLHFlow's layout: a user's turn with the problem and the first step, one with each further step, each answered.
+
+    The model answers with a label; the steps before are answered with `right`, whatever the model would say of them.
+
+    Args:
+        path: folder or hub name of the model, whose chat template it is.
+        right: the label of a right step.
+        max_length: tokens.
+    Raises: ModelError: no chat template, or one that writes turns otherwise than as they are.
+    """
+    tokenizer = load_tokenizer(path)
+    marks = ("KARATFIRSTSTEP", "KARATLABEL", "KARATNEXTSTEP", "KARATNEXTLABEL")
+    turns = [Message(("user", "assistant")[i % 2], mark) for i, mark in enumerate(marks)]
+    rest, parts = render_conversation(tokenizer, turns), []
+    for mark in marks:
+        part, found, rest = rest.partition(mark)
+        if not found:
+            raise ModelError(f"the chat template of {path} does not write turns as they are, nor in their order.")
+        parts.append(part)
+    opening, separator, between, again = parts
+    if separator != again:
+        raise ModelError(f"the chat template of {path} opens the first answer otherwise than the second.")
+    return StepPolicy(separator, max_length=max_length, joiner=" ", between=right + between, opening=opening)
 
 
 def _label_id(tokenizer: PreTrainedTokenizerBase, label: str) -> int:
