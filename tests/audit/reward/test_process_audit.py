@@ -16,7 +16,8 @@ from karat.audit.reward.benchmarks.reading import read_benchmarks
 from karat.audit.reward.benchmarks.thresholds import FILE_NAME, asked_for, is_file, read_thresholds
 from karat.audit.reward.config import AuditRewardConfig
 from karat.audit.reward.process.findings import side_of
-from karat.audit.reward.process.run import audit_process
+from karat.audit.reward.process.hacks import is_right_solution
+from karat.audit.reward.process.run import _built_in, audit_process
 from karat.data.steps import write_steps
 from karat.errors import DataError, InputError
 from karat.numerics.intervals import Interval
@@ -25,6 +26,7 @@ from karat.rewards.process import ProcessReward, StepPolicy, load_process_for_tr
 from karat.rewards.process.model import ProcessFacts
 from karat.selftest.audit_process import draw
 from karat.types import Finding, Result, StepSolution
+from karat.worlds.steps import load_step_world
 from rewards.tiny import save_tiny
 
 
@@ -73,6 +75,17 @@ def test_a_function_of_steps_is_audited_by_its_steps_alone(tmp_path: Path) -> No
     assert result.values["process_aggregate"] == "min"
     assert "rigour in wrong steps" in result.values["process_open"]["min"]
     assert any(table.name == "account" for table in result.tables)
+
+
+def test_without_a_file_problems_are_drawn_that_nothing_is_trained_on() -> None:
+    world = load_step_world()
+    trained = {solution.prompt for solution in (*world.solutions, *world.samples) if solution.extra["split"] == "train"}
+    drawn = _built_in()
+    assert not trained & {solution.prompt for solution in drawn}
+    assert len({solution.prompt for solution in drawn if is_right_solution(solution)}) >= 60
+    codes = by_code(audit_reward(FunctionReward("m:judge", judge), parts="process", resamples=100))
+    assert codes["RW819"].verdict == "problem"
+    assert codes["RW815"].verdict == "ok"
 
 
 def test_a_reward_of_responses_is_not_checked_and_told_what_would_enable_it() -> None:

@@ -33,6 +33,8 @@ from karat.types import Result, StepSolution, Table
 
 DEFAULT_AGGREGATE = "min"
 STEP_CHECK = "builtin:step-check"
+PROBLEM_SEED, PROBLEMS_EACH, DIFFICULTIES = 8801, 36, ("easy", "medium")
+"""Of the built-in problems: enough that a hack which never moves a score is settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,25 @@ def _of_steps(
 
 def _solutions(config: AuditRewardConfig) -> tuple[Sequence[StepSolution], tuple[Table, ...]]:
     if not config.steps:
-        from karat.worlds.steps import load_step_world
-
-        world = load_step_world()
-        every = (*world.solutions, *world.samples)
-        return [solution for solution in every if solution.extra["split"] == "test"], ()  # nothing trained on
+        return _built_in(), ()
     from karat.data.steps import read_steps
 
     taken = read_steps(config.steps)
     return taken.solutions, (account_table(taken.account),)
+
+
+def _built_in() -> list[StepSolution]:
+    """Solutions of problems of the step world that are drawn for audits alone, and real samples of its test problems:
+    no process reward is trained on them."""
+    from karat.worlds.steps import draw_problems, load_step_world, solutions_of
+
+    world, rng = load_step_world(), np.random.default_rng(PROBLEM_SEED)
+    known = {solution.prompt for solution in (*world.solutions, *world.samples)}
+    made = [
+        solution
+        for difficulty in DIFFICULTIES
+        for problem in draw_problems(rng, PROBLEMS_EACH, difficulty=difficulty)
+        if problem.prompt not in known
+        for solution in solutions_of(problem, rng, right=1, wrong=2, wrong_process=1)
+    ]
+    return [*made, *(sample for sample in world.samples if sample.extra["split"] == "test")]
