@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _MEASURES = {
-    "°", "second", "minute", "hour", "day", "week", "month", "year", "decade", "century", "inch", "foot", "feet",
+    "second", "minute", "hour", "day", "week", "month", "year", "decade", "century", "inch", "foot", "feet",
     "yard", "mile", "meter", "metre", "km", "kilometer", "cm", "mm", "centimeter", "ounce", "oz", "pound", "lb", "ton",
     "gram", "kg", "kilogram", "liter", "litre", "ml", "milliliter", "gallon", "quart", "pint", "cup", "tablespoon",
     "teaspoon", "cent", "dollar", "dime", "nickel", "quarter", "penny", "pennies", "dozen", "pair", "hr", "min", "sec",

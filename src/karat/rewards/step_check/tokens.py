@@ -250,12 +250,16 @@ def _in_base(text: str, start: int, end: int, joined: bool) -> Token:
     return Token("num", digits, start, end, joined, Fraction(value))
 
 
+_LINE_ENDS = ("\n", "\\[", "\\]")
+"""The end of a displayed formula is one too: \\[ a = b \\] \\[ = c \\]."""
+
+
 def _join_lines(tokens: list[Token]) -> list[Token]:
     """Without the line ends that a calculation runs across: an operator or a relation stands on one side of them."""
     kept: list[Token] = []
     for index, token in enumerate(tokens):
-        if token.kind == "break" and token.text == "\n":
-            after = next((t for t in tokens[index + 1 : index + 4] if t.text != "\n"), None)
+        if token.kind == "break" and token.text in _LINE_ENDS:
+            after = next((t for t in tokens[index + 1 : index + 6] if t.text not in _LINE_ENDS), None)
             before = kept[-1] if kept else None
             runs_on = (before is not None and before.kind in ("op", "rel") and before.text not in ("!", "%")) or (
                 after is not None and (after.kind == "rel" or (after.kind == "op" and after.text in "+*/"))
