@@ -16,7 +16,10 @@ from typing import Any
 from karat.errors import InputError
 
 DEFAULT = Path(__file__).with_name("default")
-POOLS = {"builtin:checkable": DEFAULT / "deep.jsonl.gz"}
+POOLS = {
+    "builtin:checkable": DEFAULT / "deep.jsonl.gz",
+    "builtin:steps": Path(__file__).with_name("steps") / "pool.jsonl.gz",
+}
 """Names that stand for a pool wherever a file may."""
 
 
