@@ -39,7 +39,7 @@ PROMPT_TOKENS = 69
 STEP_MEDIAN, STEP_LOG_SD, STEP_RANGE = 48, 0.57, (5, 200)
 STEPS = (6, 10)
 SAMPLED = 2
-CELLS = ((16, PROMPT_TOKENS), (2, PROMPT_TOKENS), (4, PROMPT_TOKENS), (8, PROMPT_TOKENS), (16, 128), (16, 256))
+CELLS = ((16, PROMPT_TOKENS), (2, PROMPT_TOKENS), (8, PROMPT_TOKENS), (16, 128), (16, 256))
 
 
 def draw(solutions: int, prompt: int, vocabulary: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -97,8 +97,8 @@ def cell(reward: ProcessReward, trunk: Any, solutions: int, prompt: int, *, whol
     n_prefixes = sum(end + 1 for ends_S in ends for end in ends_S)
     timed_on = sequences if whole else sequences[:SAMPLED], ends if whole else ends[:SAMPLED]
     n_timed = sum(end + 1 for ends_S in timed_on[1] for end in ends_S)
-    tree_s, prob = timed(lambda: by_tree(reward, sequences, ends), 3)
-    padded_s, padded = timed(lambda: by_padding(trunk, head, sequences, ends), 2 if whole else 1)
+    tree_s, prob = timed(lambda: by_tree(reward, sequences, ends), 2 if whole else 1)
+    padded_s, padded = timed(lambda: by_padding(trunk, head, sequences, ends), 1)
     prefixes_s, prefixes = timed(lambda: by_prefixes(trunk, head, *timed_on), 1)
     prefixes_s *= n_prefixes / n_timed
     worst = max(np.abs(prob - padded).max(), np.abs(prob[: len(prefixes)] - prefixes).max())
