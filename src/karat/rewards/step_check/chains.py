@@ -328,6 +328,8 @@ def _is_cut_before(tokens: Sequence[Token], start: int, before: Token | None) ->
     if start == 0:
         return before is not None and before.text in ("|", "...")
     previous = tokens[start - 1]
+    if previous.text == "°":
+        return True
     if previous.kind == "word":
         if previous.text == "of" and start >= 2:
             two = tokens[start - 2]

@@ -247,6 +247,8 @@ class Parser:
         if token is None or self._is_cross():
             return False
         before = self.tokens[self.at - 1]
+        if token.kind == "command" and before.text == "°":
+            return token.text[1:] in FUNCTIONS  # \\cos 10^\\circ \\cos 50^\\circ
         if before.kind == "word" or before.text == "%":
             return False
         if token.kind == "open" and token.text != "{":
@@ -446,7 +448,7 @@ class Parser:
                 return has_words
             if token.kind not in ("word", "var", "num"):
                 return False
-            has_words = has_words or token.kind == "word"
+            has_words = has_words or (token.kind == "word" and token.text != "°")
         return False
 
     def _skip_remark(self) -> None:

@@ -80,7 +80,7 @@ _TOKEN = re.compile(
         r"(?P<name>[^\W\d_]_(?:\w|\{[^{}]{1,20}\}))",
         rf"(?P<num>{_NUMBER})",
         r"(?P<environment>\\(?:begin|end)\s?\{[A-Za-z]+\*?\}(?:\{[lcr|]+\})?)",
-        r"(?P<unit>(?:\^\s?\{?\s?\\circ\s?\}?|°|\\degree)|\\(?:text|mathrm|textrm|mbox|hbox|operatorname|textbf|rm)"
+        r"(?P<unit>(?:\^\s?(?:\{\s?\\circ\s?\}|\\circ)|°|\\degree)|\\(?:text|mathrm|textrm|mbox|hbox|operatorname|textbf|rm)"
         r"\s?\{[^{}]{0,80}\})",
         r"(?P<latex>\\(?:[A-Za-z]+|.|\n))",
         r"(?P<dots>\.\.+|…)",
@@ -176,6 +176,8 @@ def _tokens_of(kind: str, match: re.Match[str], tokens: list[Token], joined: boo
     if text == "!=" and joined and tokens and tokens[-1].end == start and tokens[-1].kind in ("num", "var", "close"):
         return [Token("op", "!", start, start + 1, True), Token("rel", "=", start + 1, end, True)]  # 5!=120
     if kind == "word":
+        if joined and text.lower() in ("st", "nd", "rd", "th") and tokens and tokens[-1].kind == "num":
+            return one("bad", text)  # an ordinal is no quantity
         if joined and 1 < len(text) <= 3 and tokens and tokens[-1].kind in ("num", "close") and is_product(text):
             return [Token("var", letter, start + k, start + k + 1, True) for k, letter in enumerate(text)]
         # one letter is a name; "I" and the article are left to the parser, which sees what stands beside them

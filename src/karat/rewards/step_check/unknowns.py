@@ -161,9 +161,14 @@ def _equation(pair: Pair, name: str, previous: str | None, known: Known) -> Verd
     if any(share_a_root(poly, entry.poly) for entry in earlier):
         return "right"
     follows = previous == name or (previous == "" and _FOLLOWS.search(pair.sentence) is not None)
-    if not follows or earlier[-1].is_solved or _OPENED.search(pair.sentence):
+    if not follows or earlier[-1].is_solved or _is_rounded(equation) or _OPENED.search(pair.sentence):
         return "undefined"
     return "wrong"
+
+
+def _is_rounded(equation: Equation) -> bool:
+    """Whether the solution that an equation states may have been rounded, so that it solves no other exactly."""
+    return equation.is_solved and any(part.decimals for part in equation.right.walk())
 
 
 def _substituted(left: Node, right: Node, env: Mapping[str, Value]) -> Verdict:
