@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from karat.rewards.step_check.measures import is_measure
 
-MOST_CHARACTERS = 10_000
+MOST_CHARACTERS = 8_000
 """Of one step; the rest is not looked at."""
 MOST_DIGITS = 120
 """Of one number."""

@@ -12,7 +12,7 @@ from karat.rewards.step_check.claims import Claim, unknowns, written
 from karat.rewards.step_check.compare import Verdict, compare, is_equal, values_of
 from karat.rewards.step_check.tree import FUNCTIONS, Node, Undefined, Value, evaluate
 
-MOST_EQUATIONS = 40
+MOST_EQUATIONS = 20
 """That one equation is held against; the latest ones."""
 
 _OPENED = re.compile(
