@@ -8,7 +8,7 @@ import pytest
 
 from data.samples import entries
 from data.steps.step_samples import PROBLEM, essence, shown, trl
-from karat.data.steps import StepReadingConfig, problems_of, read_steps, split_steps, take_steps
+from karat.data.steps import StepReadingConfig, one_id_each, read_steps, split_steps, take_steps
 from karat.errors import DataError, InputError
 from karat.types import NAN, NO_ERROR, StepSolution
 
@@ -191,9 +191,15 @@ def of_problems(n: int) -> list[StepSolution]:
     return [StepSolution(f"P{i}", (str(k),), prompt_id=f"p{i}") for k in range(2) for i in range(n)]
 
 
-def test_problems_in_order_of_first_appearance() -> None:
-    items = [StepSolution(prompt, ("a",), prompt_id=key) for prompt, key in ("Bx", "Ay", "Bx", "By")]
-    assert problems_of(items) == ((items[0], items[2]), (items[1],), (items[3],))
+def test_a_problem_has_one_id_however_its_solutions_are_tied() -> None:
+    """By text, by id, and through a third: "p b" and "q" are one problem, since "p  b" has the id of the one."""
+    tied = [("p b", "z"), ("q", "y"), ("p  b\n", "y"), ("r", ""), ("r", ""), ("s", "x")]
+    joined = one_id_each([StepSolution(prompt, ("a",), prompt_id=key) for prompt, key in tied])
+    assert [item.prompt_id for item in joined[:3]] == ["y", "y", "y"]
+    assert joined[3].prompt_id == joined[4].prompt_id not in ("", "y")
+    assert joined[5].prompt_id == "x"
+    assert [item.prompt for item in joined] == [prompt for prompt, _ in tied]
+    assert sorted(item.prompt_id for item in one_id_each(joined[::-1])) == sorted(item.prompt_id for item in joined)
 
 
 def test_split_keeps_a_problem_on_one_side() -> None:
@@ -210,6 +216,15 @@ def test_split_keeps_a_problem_on_one_side() -> None:
 def test_split_without_ids_goes_by_the_prompt() -> None:
     items = [StepSolution(f"P{i % 20}", (str(i),)) for i in range(40)]
     fit, held = split_steps(items, test_fraction=0.5, seed=0)
+    assert fit
+    assert held
+    assert not {item.prompt for item in fit} & {item.prompt for item in held}
+
+
+def test_a_text_under_two_ids_stays_on_one_side() -> None:
+    items = [StepSolution(f"P{i // 2}", (str(i),), prompt_id=f"p{i}") for i in range(200)]
+    fit, held = split_steps(items, test_fraction=0.5, seed=0)
+    assert len(fit) + len(held) == 200
     assert fit
     assert held
     assert not {item.prompt for item in fit} & {item.prompt for item in held}

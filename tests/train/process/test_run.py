@@ -208,6 +208,15 @@ def test_problems_that_are_held_out_are_not_trained_on(lm: str, tmp_path: Path) 
     assert result.values["train_solutions"] == 51
 
 
+def test_held_out_problems_under_other_ids_are_not_trained_on_either(lm: str, tmp_path: Path) -> None:
+    held_out = [replace(one, prompt_id=f"other {one.solution_id}") for one in toy_solutions(9, seed=5)]
+    result = run(lm, tmp_path / "a", toy_solutions(60), test_solutions=held_out, max_steps=1, tune_fraction=0)
+    assert ("noted", "the problem is held out: not trained on", 9) in account(result)
+    assert result.values["n_problems"] == 3  # clusters of the intervals too
+    with pytest.raises(DataError, match="all 9 solutions to train on are to problems of the held-out ones"):
+        run(lm, tmp_path / "b", toy_solutions(9), test_solutions=held_out)
+
+
 def test_nothing_held_out_is_said_not_hidden(lm: str, tmp_path: Path) -> None:
     result = run(lm, tmp_path / "a", toy_solutions(12), max_steps=1, test_fraction=0)
     assert [(finding.code, finding.verdict) for finding in result.findings] == [("RM301", "not checked")]

@@ -17,7 +17,7 @@ from karat.data.steps.read import (
     stream_steps,
     take_steps,
 )
-from karat.data.steps.split import problems_of, split_steps
+from karat.data.steps.split import one_id_each, split_steps
 from karat.data.steps.write import write_steps
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "StepRow",
     "StepStream",
     "list_step_formats",
-    "problems_of",
+    "one_id_each",
     "read_steps",
     "split_steps",
     "stream_steps",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from karat.data.account import account_table
-from karat.data.steps import StepData, read_steps, split_steps, take_steps
+from karat.data.steps import StepData, one_id_each, read_steps, split_steps, take_steps
 from karat.errors import DataError
 from karat.train.process.config import ProcessConfig
 from karat.types import Account, AccountEntry, StepSolution, Table
@@ -67,7 +67,7 @@ def gather_steps(
     """Read the solutions and part them by problem.
 
     Where others are held out (`test_solutions`, else config.test_data), their problems are taken out of the training
-    data and counted.
+    data and counted. Solutions to one problem get one prompt_id, which the parts and the intervals go by.
 
     Raises: DataError: nothing to read, no solution of use, or the parts leave none to fit.
     """
@@ -77,19 +77,23 @@ def gather_steps(
         held = _take(test_solutions, config)
     elif test_solutions is None and config.test_data:
         held = _read(config.test_data, config, split=config.test_split)
-    rest, account = data.solutions, data.account
-    held_out: tuple[StepSolution, ...] = ()
+    n_own = len(data.solutions)
+    joined = one_id_each((*data.solutions, *(held.solutions if held else ())))
+    rest, held_out, account = joined[:n_own], joined[n_own:], data.account
     if held is not None:
-        rest, account = _without_problems_of(held.solutions, data)
-        held_out = held.solutions
+        rest, account = _without_problems_of(held_out, rest, account)
     elif test_solutions is None and config.test_fraction:
         rest, held_out = split_steps(rest, test_fraction=config.test_fraction, seed=config.seed)
+    if not rest and held is not None:
+        raise DataError(
+            f"all {n_own} solutions to train on are to problems of the held-out ones, on which nothing is trained. "
+            "Give other test data, or none: a share of the problems is then held out."
+        )
     fit, tune = split_steps(rest, test_fraction=config.tune_fraction, seed=config.seed + TUNE_SEED)
     if not fit:
         raise DataError(
             f"holding out {config.test_fraction:g} and tuning on {config.tune_fraction:g} of the problems leaves no "
-            f"solution to train on ({len(data.solutions)} solutions). Lower --test-fraction and --tune-fraction, or "
-            "give --test-data."
+            f"solution to train on ({n_own} solutions). Lower --test-fraction and --tune-fraction, or give --test-data."
         )
     return TrainingSteps(fit, tune, held_out, account, held.account if held else None)
 
@@ -107,12 +111,14 @@ def _take(solutions: Sequence[StepSolution], config: ProcessConfig) -> StepData:
     )
 
 
-def _without_problems_of(held_out: Sequence[StepSolution], data: StepData) -> tuple[tuple[StepSolution, ...], Account]:
+def _without_problems_of(
+    held_out: Sequence[StepSolution], solutions: Sequence[StepSolution], account: Account
+) -> tuple[tuple[StepSolution, ...], Account]:
     """The solutions to other problems than the held-out ones, and the account with those that were taken out."""
     known = {solution.prompt_id for solution in held_out}
-    kept = tuple(solution for solution in data.solutions if solution.prompt_id not in known)
-    rows = [solution.row for solution in data.solutions if solution.prompt_id in known]
+    kept = tuple(solution for solution in solutions if solution.prompt_id not in known)
+    rows = [solution.row for solution in solutions if solution.prompt_id in known]
     if not rows:
-        return kept, data.account
+        return kept, account
     entry = AccountEntry("noted", "the problem is held out: not trained on", len(rows), tuple(rows[:5]))
-    return kept, replace(data.account, entries=(*data.account.entries, entry))
+    return kept, replace(account, entries=(*account.entries, entry))
