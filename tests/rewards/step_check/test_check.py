@@ -37,7 +37,10 @@ RIGHT = [
     "3 + 4 < 8",
     "2 \\le 1 + 1",
     "194 ÷ 11 = 17 with a remainder of 7",
-    "29 \\equiv 1 + 3 \\pmod{5}" + " \\equiv 4".replace(" \\equiv 4", ""),
+    "29 \\equiv 1 + 3 \\pmod{5}",
+    "1050^\\circ - 2(360^\\circ) = 330^\\circ",
+    "\\frac{120^\\circ}{360^\\circ} = \\frac{1}{3}",
+    "\\cos 60^\\circ \\cos 60^\\circ = \\frac{1}{4}",
     "the average of 2, 4 and 9 is 5",
     "\\gcd(12, 18) = 6",
     "51 is divisible by 3, and 53 is prime.",
@@ -87,7 +90,9 @@ UNDEFINED = [
     "the product of 3 and 4 + 1 = 7 things",
     "|3 - 5| = 2",
     "\\sum_{n=1}^{5} 2 \\cdot n = 30",
-    "Tom's age = Ann's age - 4 = 10 - 4".replace(" = 10 - 4", ""),
+    "Tom's age = Ann's age - 4 = 10 - 4",
+    "Place: 1st - 5 = 6th",
+    "92y = -1732 and y = -18.83",
     "25% of $80 = \\frac{x}{100} * 80",
     "x^2 - 5 = 2x + 3",
     "f(3) = 7 and f(4) = 9",
@@ -96,7 +101,7 @@ UNDEFINED = [
     "2^2^2^2^2^2 = 5",
     "9^{9^{9^9}} = 3 - 1",
     "= = = 5 + = (((( = 3",
-    "3 + 4 = 5 (mod 2)" if False else "3 + 4 ~= ",
+    "3 + 4 ~= ",
 ]
 
 
