@@ -108,6 +108,18 @@ def test_thresholds_are_tuned_apart_and_named() -> None:
     assert (one_kind.step, one_kind.first_error, one_kind.where) == (UNTUNED, UNTUNED, "not tuned, one half")
 
 
+def test_a_threshold_that_its_part_does_not_define_is_not_called_tuned() -> None:
+    """Solutions with a wrong step and none without: F1 of the steps is defined, ProcessBench's is not."""
+    wrong = [(one, score_S) for one, score_S in zip(SOLUTIONS, SCORES, strict=True) if 0.0 in one.labels]
+    solutions, scores = zip(*wrong, strict=True)
+    tuned = tune_thresholds(solutions, scores, split="some")
+    assert tuned.step != UNTUNED
+    assert (tuned.first_error, tuned.untuned) == (UNTUNED, ("first_error",))
+    assert tuned.where.endswith("; that of first_error not, one half")
+    all_wrong = [solution("p", (0.0,)), solution("q", (0.0,))]
+    assert tune_thresholds(all_wrong, [np.array([0.2]), np.array([0.3])], split="some") == Thresholds()
+
+
 def test_rules_read_nothing() -> None:
     scores = rule_scores(StepSolution("p", ("abc", "d", "ef"), (1.0, 0.0, NAN)))
     assert scores["late steps wrong"].tolist() == [0, -1, -2]

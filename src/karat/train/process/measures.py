@@ -135,6 +135,7 @@ class Thresholds:
     Attributes:
         step: for F1 of the wrong steps; first_error: for ProcessBench's F1.
         split: name of the part that they were tuned on; NOT_TUNED: they are one half.
+        untuned: which of the two stayed at one half all the same, since that part does not define them.
         n_solutions, n_problems: of that part.
         rules: (step, first_error) of each rule that reads nothing, tuned on the same part; empty: to be tuned on the
             solutions that are judged, which favours the rules.
@@ -143,6 +144,7 @@ class Thresholds:
     step: float = UNTUNED
     first_error: float = UNTUNED
     split: str = NOT_TUNED
+    untuned: tuple[str, ...] = ()
     n_solutions: int = 0
     n_problems: int = 0
     rules: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -152,7 +154,8 @@ class Thresholds:
         """The part in words."""
         if self.split == NOT_TUNED:
             return f"{NOT_TUNED}, one half"
-        return f"tuned on {self.split}: {self.n_solutions} solutions of {self.n_problems} problems"
+        part = f"tuned on {self.split}: {self.n_solutions} solutions of {self.n_problems} problems"
+        return f"{part}; that of {' and '.join(self.untuned)} not, one half" if self.untuned else part
 
     def facts(self) -> dict[str, object]:
         """For the manifest."""
@@ -160,26 +163,29 @@ class Thresholds:
             "step": self.step,
             "first_error": self.first_error,
             "split": self.split,
+            "untuned": list(self.untuned),
             "solutions": self.n_solutions,
             "problems": self.n_problems,
         }
 
 
 def tune_thresholds(solutions: Sequence[StepSolution], score_PS: Sequence[np.ndarray], *, split: str) -> Thresholds:
-    """Thresholds that are best on these solutions; one half where they hold no right or no wrong step.
+    """Thresholds that are best on these solutions; one half where these do not hold what a threshold parts: right and
+    wrong steps, or solutions with a wrong step and without.
 
     Args:
         score_PS: of each solution's steps, (S,) each.
         split: what these solutions are called.
     """
     require_scores(solutions, score_PS)
-    step, first_error = _best(solutions, score_PS)
-    if not math.isfinite(step) and not math.isfinite(first_error):
+    best = dict(zip(("step", "first_error"), _best(solutions, score_PS), strict=True))
+    untuned = tuple(name for name, value in best.items() if math.isnan(value))
+    if len(untuned) == len(best):
         return Thresholds()
     return Thresholds(
-        step=step if math.isfinite(step) else UNTUNED,
-        first_error=first_error if math.isfinite(first_error) else UNTUNED,
+        **{name: UNTUNED if name in untuned else value for name, value in best.items()},
         split=split,
+        untuned=untuned,
         n_solutions=len(solutions),
         n_problems=len({solution.prompt_id for solution in solutions}),
         rules=tune_rules(solutions),
@@ -200,7 +206,7 @@ def _best(solutions: Sequence[StepSolution], score_PS: Sequence[np.ndarray]) -> 
     known = [score_PS[index][~np.isnan(score_PS[index])] for index in used]
     threshold_T = candidate_thresholds(known)
     counts = [wrong_counts(solutions[index], score_PS[index], threshold_T) for index in used]
-    step = best_threshold(np.stack(counts, axis=1), threshold_T, negative_f1)
+    step = best_threshold(np.stack(counts, axis=1), threshold_T, _f1_of_both_kinds)
     judged = judged_solutions(solutions, score_PS)
     if not judged.size:
         return step, math.nan
@@ -208,6 +214,11 @@ def _best(solutions: Sequence[StepSolution], score_PS: Sequence[np.ndarray]) -> 
     label_P = np.array([solutions[index].first_error for index in judged])
     total_TPC = np.stack([first_error_totals(predicted_P, label_P) for predicted_P in predicted_PT.T])
     return step, best_threshold(total_TPC, threshold_T, process_f1)
+
+
+def _f1_of_both_kinds(total_C: np.ndarray) -> np.ndarray:
+    """`negative_f1`; NaN without right steps too, where the best threshold is the one that flags whatever comes."""
+    return np.where(total_C[..., 0] + total_C[..., 3] == 0, np.nan, negative_f1(total_C))
 
 
 def wrong_counts(solution: StepSolution, score_S: np.ndarray, threshold_T: np.ndarray) -> np.ndarray:

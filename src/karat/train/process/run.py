@@ -74,7 +74,7 @@ def train_process(
     evaluation = _evaluated(reward, data, thresholds, outcome_PS, config, progress)
     values = _values(evaluation, fitted)
     provenance = _provenance(reward, config, data) | {"thresholds": thresholds.facts()}
-    if thresholds.n_solutions:
+    if thresholds.n_solutions and "first_error" not in thresholds.untuned:
         reward.facts = replace(reward.facts, threshold=thresholds.first_error, threshold_split=thresholds.where)
     save_process_reward(reward, out, {**provenance, "metrics": finite_metrics(values)})
     close_run(out)
