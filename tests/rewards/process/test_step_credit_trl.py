@@ -28,7 +28,7 @@ def batch_of(texts: list[str]) -> dict[str, Any]:
     return {
         "completion_ids": torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
         "completion_mask": torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]),
-        "advantages": torch.tensor([0.5, -0.5]),
+        "advantages": torch.tensor([0.5, -0.5] * (len(texts) // 2)),
     }
 
 
@@ -38,7 +38,7 @@ class StandIn:
     def __init__(self, texts: list[str], processes: int = 1) -> None:
         self.accelerator = type("A", (), {"num_processes": processes})
         self.model = type("M", (), {"training": True})
-        self.num_generations, self.processing_class = 2, byte_tokenizer()
+        self.num_generations, self.processing_class, self.max_completion_length = 2, byte_tokenizer(), 10
         self._metrics: dict[str, dict[str, list[float]]] = {
             "train": {"step_credit/" + n: [] for n in ("missing", "mean", "min")}
         }
@@ -52,16 +52,17 @@ INPUTS = [{"prompt": "Q"}] * 2
 
 
 def test_tokens_are_paid_for_their_steps() -> None:
-    """Bytes: 'ab|c' + EOS and 'abc' + EOS, the limit 5 tokens; the min form, exactly."""
+    """Bytes: 'ab|c' + EOS and 'abc' + EOS, the limit 10 tokens; the min form, exactly."""
     trainer = StandIn(["ab|c", "abc"])
     trl_step_credit(trainer, by_length, separator="|", temperature=0, outcome_weight=2.0)
     found = trainer._generate_and_score_completions(INPUTS)["advantages"]
     first_S = 2 * np.array([1 / 3, 1 / 2]) - 1  # -1/3 and 0: the first is the lowest
     second = 2 * (1 / 4) - 1
-    expected = [-1 / 3 - 5 * second / 5, -1 / 3 - 4 * second / 5, -1 / 3 - 3 * second / 5, -2 * second / 5, -second / 5]
+    paid = [-1 / 3, -1 / 3, -1 / 3, 0, 0]
+    expected = [value - left * second / 10 for value, left in zip(paid, (5, 4, 3, 2, 1), strict=True)]
     assert soft_min_rewards(first_S, 0).tolist() == pytest.approx([-1 / 3, 0])
     assert found[0].tolist() == pytest.approx([value + 1.0 for value in expected], abs=1e-6)
-    assert found[1].tolist() == pytest.approx([second + (4 - i) / 15 - 1.0 for i in range(4)] + [-1.0], abs=1e-6)
+    assert found[1].tolist() == pytest.approx([second + (4 - i) / 30 - 1.0 for i in range(4)] + [-1.0], abs=1e-6)
     assert trainer._metrics["train"]["step_credit/min"] == pytest.approx([(1 / 3 + 1 / 4) / 2])
     assert trainer._metrics["train"]["step_credit/missing"] == [0]
 
@@ -71,6 +72,32 @@ def test_what_has_no_score_moves_nothing() -> None:
     trl_step_credit(trainer, lambda prompt, steps: [None] * len(steps), separator="|")
     assert not trainer._generate_and_score_completions(INPUTS)["advantages"].any()
     assert trainer._metrics["train"]["step_credit/missing"] == [1]
+
+
+def test_credit_does_not_depend_on_how_long_others_of_the_batch_are() -> None:
+    alone, beside = StandIn(["ab|c", "abc"]), StandIn(["ab|c", "abc", "d" * 9, "d"])
+    for trainer in (alone, beside):
+        trl_step_credit(trainer, by_length, separator="|")
+    inputs = [*INPUTS, *[{"prompt": "R"}] * 2]
+    one = alone._generate_and_score_completions(INPUTS)["advantages"]
+    other = beside._generate_and_score_completions(inputs)["advantages"]
+    torch.testing.assert_close(other[:2, : one.shape[1]], one)
+
+
+def test_a_completion_that_is_masked_as_truncated_is_missing_and_in_no_baseline() -> None:
+    """`mask_truncated_completions` leaves a mask of zeros, which is no empty step; its neighbour has no other."""
+    trainer = StandIn(["ab|c", "abc"])
+    inner = trainer._generate_and_score_completions
+
+    def masked(inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = inner(inputs)
+        batch["completion_mask"][1] = 0
+        return batch
+
+    trainer._generate_and_score_completions = masked  # type: ignore[method-assign]
+    trl_step_credit(trainer, by_length, separator="|")
+    assert not trainer._generate_and_score_completions(INPUTS)["advantages"].any()
+    assert trainer._metrics["train"]["step_credit/missing"] == [0.5]
 
 
 def test_what_cannot_be_credited_is_refused() -> None:

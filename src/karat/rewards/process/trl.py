@@ -56,7 +56,7 @@ def trl_step_credit(
         raise InputError("step credit in several processes is not supported; run one, or reward whole completions.")
     if credit not in CREDITS:
         raise InputError(f"credit = {credit!r} is not one of {', '.join(CREDITS)}.")
-    payer = _Payer(as_step_scorer(reward), credit, temperature, separator)
+    payer = _Payer(as_step_scorer(reward), credit, temperature, separator, trainer.max_completion_length)
 
     def scored(inputs: list[dict[str, Any]]) -> dict[str, Any]:
         batch: dict[str, Any] = inner(inputs)
@@ -76,11 +76,14 @@ def trl_step_credit(
 class _Payer:
     """Completions to advantages by token."""
 
-    def __init__(self, scorer: StepScorer, credit: str, temperature: float, separator: str) -> None:
+    def __init__(
+        self, scorer: StepScorer, credit: str, temperature: float, separator: str, max_length: int | None
+    ) -> None:
         self.scorer = scorer
         self.credit = credit
         self.temperature = temperature
         self.separator = separator
+        self.max_length = max_length or 0
 
     def advantages(
         self, prompts: Sequence[Any], batch: dict[str, Any], size: int, tokenizer: Any
@@ -98,16 +101,18 @@ class _Payer:
         decoder = getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its tokenizer
         texts = [_decode(decoder, row) for row in ids]
         steps = [step_ends_of(text, self.separator) for text in texts]
-        longest = batch["completion_ids"].shape[1]
-        out = torch.zeros(len(ids), longest, dtype=torch.float64)
+        limit = max(self.max_length, *map(len, ids), 1)  # of the generation: a batch's width would follow the others
+        out = torch.zeros(batch["completion_ids"].shape, dtype=torch.float64)
         found = self._scores(prompts, steps, size)
+        # TRL masks the whole of a truncated completion where it is told to: no text is left to score.
+        found = [prob_S if row else np.full(len(prob_S), NAN) for prob_S, row in zip(found, ids, strict=True)]
         for start in range(0, len(ids), size):
             rows = range(start, start + size)
             paid = token_advantages(
                 [credited_rewards(2 * found[i] - 1, self.credit, temperature=self.temperature) for i in rows],
                 [token_ends(decoder, ids[i], [end for _, end in steps[i]]) for i in rows],
                 n_tokens_G=[max(len(ids[i]), 1) for i in rows],
-                max_length=longest,
+                max_length=limit,
             )
             for i, advantage_T in zip(rows, paid, strict=True):
                 place = torch.nonzero(batch["completion_mask"][i].bool())[:, 0].cpu()
