@@ -111,6 +111,8 @@ def test_hand_positions() -> None:
     """ab|\\n\\n|c with the border before c; a character in two tokens; trimmed white space; a token over the border."""
     assert read_positions([(0, 2), (2, 4), (4, 5)], [4]) == ((1,), (False,))
     assert read_positions([(0, 0), (0, 1), (1, 2), (1, 2), (2, 3)], [2, 3]) == ((3, 4), (False, False))
+    # the first of a character's two tokens holds the white space before it as well
+    assert read_positions([(0, 1), (1, 3), (2, 3), (3, 4)], [3, 4]) == ((2, 3), (False, False))
     assert read_positions([(0, 2), (3, 3), (4, 4), (4, 5)], [4]) == ((2,), (False,))
     assert read_positions([(0, 2), (2, 5)], [4]) == ((1,), (True,))
     assert read_positions([(0, 2), (4, 5), (0, 0)], [4, 5]) == ((0, 1), (False, False))  # what lay between is not there

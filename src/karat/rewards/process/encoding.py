@@ -329,7 +329,7 @@ def read_positions(offsets: Sequence[tuple[int, int]], ends: Sequence[int]) -> t
     for end in ends:
         at = min(int(np.searchsorted(reach_N, end)), n_text - 1)
         # A character of several bytes may be several tokens, which all hold it: the last of them.
-        while at + 1 < n_text and offsets[at + 1] == offsets[at] and stop_N[at] > start_N[at]:
+        while at + 1 < n_text and start_N[at + 1] < min(end, stop_N[at + 1]):
             at += 1
         if start_N[at] >= end and stop_N[at] > end:  # the tokenizer dropped the characters before this end
             at = max(at - 1, 0)
