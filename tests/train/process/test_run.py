@@ -84,7 +84,7 @@ def test_manifest_holds_what_the_numbers_rest_on(lm: str, tmp_path: Path) -> Non
     assert manifest["thresholds"]["problems"] == data["tune_problems"]
     assert "neither fitted nor held out" in manifest["thresholds"]["split"]
     assert manifest["process"]["threshold"] == manifest["thresholds"]["first_error"]
-    assert "tuned on problems that were neither" in manifest["process"]["threshold_split"]
+    assert manifest["process"]["threshold_split"].startswith("problems that were neither fitted nor held out: ")
     assert manifest["encoding"]["separator"] == "\n"
     assert ProcessReward.load(str(tmp_path / "prm")).aggregate == "last"  # what fits values
 

@@ -80,7 +80,7 @@ class StepEvaluation:
             "right_share": steps.right_share,
             "step_threshold": self.thresholds.step,
             "first_error_threshold": self.thresholds.first_error,
-            "threshold_split": self.thresholds.where,
+            "threshold_split": self.thresholds.part,
             "best_rule": steps.best_rule,
             "best_rule_auroc": steps.rule_auroc.get(steps.best_rule, float("nan")),
             "best_process_rule": first.best_rule,

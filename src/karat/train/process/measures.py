@@ -150,12 +150,17 @@ class Thresholds:
     rules: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
-    def where(self) -> str:
-        """The part in words."""
+    def part(self) -> str:
+        """Name and size of the part; which threshold it leaves untuned."""
         if self.split == NOT_TUNED:
             return f"{NOT_TUNED}, one half"
-        part = f"tuned on {self.split}: {self.n_solutions} solutions of {self.n_problems} problems"
+        part = f"{self.split}: {self.n_solutions} solutions of {self.n_problems} problems"
         return f"{part}; that of {' and '.join(self.untuned)} not, one half" if self.untuned else part
+
+    @property
+    def where(self) -> str:
+        """The part in words."""
+        return self.part if self.split == NOT_TUNED else f"tuned on {self.part}"
 
     def facts(self) -> dict[str, object]:
         """For the manifest."""

@@ -75,7 +75,7 @@ def train_process(
     values = _values(evaluation, fitted)
     provenance = _provenance(reward, config, data) | {"thresholds": thresholds.facts()}
     if thresholds.n_solutions and "first_error" not in thresholds.untuned:
-        reward.facts = replace(reward.facts, threshold=thresholds.first_error, threshold_split=thresholds.where)
+        reward.facts = replace(reward.facts, threshold=thresholds.first_error, threshold_split=thresholds.part)
     save_process_reward(reward, out, {**provenance, "metrics": finite_metrics(values)})
     close_run(out)
     return Result(

@@ -125,7 +125,7 @@ def build_step_units(solutions: Sequence[StepSolution], encoder: StepEncoder, li
         reason = next(iter(notes.entries()), None)
         raise DataError(
             f"none of {len(solutions)} solutions can be trained on: "
-            f"{reason.reason if reason else 'there are no solutions'}."
+            f"{reason.reason.removesuffix('.') if reason else 'there are no solutions'}."
         )
     return StepUnitSet(tuple(units), notes.entries())
 
