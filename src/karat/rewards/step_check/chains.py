@@ -111,7 +111,7 @@ _AFTER = frozenset(
 _HEDGES = re.compile(
     r"\b(?:if|suppose|assume|assuming|supposing|would|not|cannot|can't|isn't|doesn't|aren't|don't|no|never|contradict\w*|impossible|"
     r"false|untrue|incorrect\w*|wrong\w*|instead|mistake\w*|error\w*|whether|unless|pattern|correct(?:ed|ion)?|guess\w*|"
-    r"invalid|neither|try|trial|should|must|want|need)\b|\?|n't\b",
+    r"invalid|neither|try|trial|should|must|want|need|binary|octal|hexadecimal|base \d+|clock)\b|\?|n't\b",
     re.IGNORECASE,
 )
 """Words in a sentence that may say that what it sets equal is not so."""

@@ -59,7 +59,7 @@ def judge(pair: Pair, sides: list[tuple[Side, Side]]) -> Verdict:
         return "undefined"
     if any(_is_name(pair.position, a, b) for a, b in sides):
         return "undefined"
-    if relation == "=" and any(_goes_on(a.node, b.node) for a, b in sides):
+    if relation == "=" and any(_goes_on(a.node, b.node) or _is_count(a.node, b.node) for a, b in sides):
         return "undefined"
     return "wrong"
 
@@ -68,6 +68,16 @@ def _is_name(position: int, left: Side, right: Side) -> bool:
     """Whether a number at the left belongs to a name, or to a measure: in 20 years = 20 * 500; 1/2 inch = 20 miles."""
     plain = [node.is_number or node.is_fraction for node in (left.node, right.node)]
     return (position == 0 and plain[0] and not plain[1]) or (all(plain) and set(left.words) != set(right.words))
+
+
+def _is_count(left: Node, right: Node) -> bool:
+    """Whether a difference may be a range, and the right side how many it holds; or the right side a remainder."""
+    if right.op == "mod":
+        return True  # 7 + 8 = 3 mod 12
+    if left.op != "-" or not all(arg.op == "num" and not arg.decimals for arg in left.args):
+        return False
+    first, last = (arg.value for arg in left.args)
+    return right.op == "num" and first < last and right.value == last - first + 1  # pages 10-20 = 11 pages
 
 
 def _goes_on(left: Node, right: Node) -> bool:

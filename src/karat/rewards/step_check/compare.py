@@ -22,6 +22,8 @@ CLOSE = 1e-9
 """Relative; two floats nearer than this are equal: they come from a few operations in double precision."""
 LOOSE = 0.05
 """Relative error beyond which an approximation is wrong; people write "about 20" for 20.4."""
+MOST_MOVED = 8
+"""Numbers of an expression that are moved to see what their rounding does; the others are taken to do as much."""
 READINGS = (Reading(), Reading(percent="plain"), Reading(percent="change"), Reading(mixed=False))
 
 
@@ -105,8 +107,9 @@ def _rounded(value: Value, stated: Node, number: Value, *, about: bool) -> Verdi
     unit = _last_digit(stated, number, plain=not about)
     if stated.written.decimals:
         # half a unit of the last digit is rounded, a whole one cut off; both are how people write 20/3
-        return "right" if error < unit else "wrong"
-    if error < 1 and not _is_whole(value):
+        return "right" if error < unit * (1 - CLOSE) else "wrong"
+    whole = _last_digit(stated, number)  # 1, or 0.01 of a percentage
+    if error < whole and not _is_whole(value / Fraction(whole).limit_denominator(100)):
         return "right" if about else "undefined"  # 7/2 = 3: a whole number of things, or a mistake
     return "right" if about and error <= unit else "wrong"
 
@@ -127,6 +130,8 @@ def _is_whole(value: Value) -> bool:
 
 def _may_differ_by_units(a: Value, b: Value, left: Node, right: Node, words: Units) -> bool:
     """Whether the two are apart by a factor that a change of units, or a percent sign left out, explains."""
+    if _is_mixed_sum(left, b, words[0]) or _is_mixed_sum(right, a, words[1]):
+        return True
     if not a or not b:
         return False
     ratio = abs(float(a / b))
@@ -141,6 +146,24 @@ def _may_differ_by_units(a: Value, b: Value, left: Node, right: Node, words: Uni
     return False
 
 
+def _is_mixed_sum(node: Node, stated: Value, words: Sequence[str]) -> bool:
+    """Whether a sum of two units gives what is stated once a term is converted: 1 hour + 30 minutes = 90 minutes."""
+    units = {measure(word) for word in words} | {"$" for part in node.walk() if part.is_money}
+    terms: list[Value] = []
+    sign = 1
+    while node.op in "+-" and len(node.args) == 2 and len(terms) < MOST_MOVED:
+        terms.append((sign if node.op == "+" else -sign) * evaluate(node.args[1]))
+        node = node.args[0]
+    if len(units) < 2 or not terms:
+        return False
+    terms.append(evaluate(node))
+    total = sum(terms)
+    return any(
+        is_equal(total + term * (factor - 1), Fraction(stated) * scale)
+        for term in terms for factor in FACTORS for scale in (1, factor)
+    )  # fmt: skip
+
+
 def _carried_error(node: Node) -> float:
     """How far an expression's value may be off because decimals in it were rounded before: half a unit of each.
 
@@ -149,9 +172,11 @@ def _carried_error(node: Node) -> float:
     leaves = [part for part in node.walk() if part.op == "num" and part.decimals >= 2 and not part.is_money]
     if node.is_number or not leaves:
         return 0.0
+    few = leaves[:MOST_MOVED]
     try:
         here = float(evaluate(node))
-        return sum(abs(float(evaluate(_moved(node, leaf))) - here) for leaf in leaves[:20]) * 1.001
+        moved = sum(abs(float(evaluate(_moved(node, leaf))) - here) for leaf in few)
+        return moved * 1.001 * len(leaves) / len(few)
     except (Undefined, OverflowError):
         return 0.0
 

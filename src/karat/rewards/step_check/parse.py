@@ -402,7 +402,7 @@ class Parser:
 
     def _fraction(self) -> Node:
         token = self._peek()
-        if token is not None and token.kind == "num" and len(token.text) == 2:  # \frac12
+        if token is not None and token.kind == "num" and len(token.text) == 2 and token.text.isdecimal():  # \frac12
             self.at += 1
             top, bottom = (Node("num", value=Fraction(int(digit))) for digit in token.text)
             return Node("/", (top, bottom))

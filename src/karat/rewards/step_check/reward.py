@@ -34,9 +34,11 @@ class StepCheckReward:
 
     Attributes:
         separator: what parts the steps of a response; a response without it is parted at its line ends.
+        skips_missing: a step without a score claims nothing that can be checked; the others make the response's score.
     """
 
     separator: str = "\n\n"
+    skips_missing: bool = True
     name: str = NAME
     head_names: tuple[str, ...] = ("right",)
     aggregate: str = "min"

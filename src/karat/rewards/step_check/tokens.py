@@ -72,13 +72,17 @@ _WORD_RELATIONS = {
     "is roughly": "~", "equals approximately": "~", "equals about": "~",
 }  # fmt: skip
 _NUMBER = r"\d{1,3}(?:(?:,|\{,\}|,\\!)\d{3})+(?:\.\d+)?(?!\d)|\d+\.\d+|(?<![\d\w])\.\d+|\d+"
+_UNSEEN = "\u00a0\u2000-\u200f\u202f\u2060\ufeff\u00ad\ufe0f"
+"""Blanks of other widths, and what shows nothing: they hide no claim. What turns the text round is left a mark."""
 _PHRASES = sorted([*_WORD_OPERATORS, *_WORD_RELATIONS], key=len, reverse=True)
 _TOKEN = re.compile(
     "|".join((
         r"(?P<based>\b[0-9A-F]{1,40}_(?:\d{1,2}|\{\d{1,2}\}|\{?\\text\{[a-z]+\}\}?)(?![\d}]))",
         r"(?P<identifier>[A-Za-z]{2,40}(?:_[A-Za-z0-9]{1,40}){1,8})",
         r"(?P<name>[^\W\d_]_(?:\w|\{[^{}]{1,20}\}))",
+        r"(?P<mark>(?:19|20)\d\d-(?:0\d|1[0-2])-[0-3]\d(?!\d)|\b\d{1,2}/\d{1,2}/(?:19|20)\d\d(?!\d)|\b0[xb][0-9a-f]+\b)",
         rf"(?P<num>{_NUMBER})",
+        r"(?P<comma>(?<=\d),(?=\d))",
         r"(?P<environment>\\(?:begin|end)\s?\{[A-Za-z]+\*?\}(?:\{[lcr|]+\})?)",
         r"(?P<unit>(?:\^\s?(?:\{\s?\\circ\s?\}|\\circ)|°|\\degree)|\\(?:text|mathrm|textrm|mbox|hbox|operatorname|textbf|rm)"
         r"\s?\{[^{}]{0,80}\})",
@@ -92,7 +96,7 @@ _TOKEN = re.compile(
         r"(?P<close>[)\]}])",
         r"(?P<line>\n)",
         r"(?P<money>[$€£¥])",
-        r"(?P<space>[ \t\r&~]+)",
+        rf"(?P<space>[ \t\r&~{_UNSEEN}]+)",
         r"(?P<break>[,;:.?\"“”|])",
         r"(?P<bad>.)",
     )),
@@ -160,6 +164,8 @@ def _tokens_of(kind: str, match: re.Match[str], tokens: list[Token], joined: boo
     def one(kind: str, text: str) -> list[Token]:
         return [Token(kind, text, start, end, joined)]
 
+    if kind in ("mark", "comma"):
+        return one("bad", text)  # a date, a number in code; a decimal comma, or thousands in another country's groups
     if kind == "num":
         return [_number(text, start, end, joined, is_money)]
     if kind == "phrase":

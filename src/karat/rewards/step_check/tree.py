@@ -58,7 +58,7 @@ class Node:
     @property
     def written(self) -> Node:
         """The number itself, without sign or percent."""
-        return self if self.op == "num" else self.args[0].written
+        return self.args[0].written if self.args else self
 
 
 @dataclass(frozen=True, slots=True)

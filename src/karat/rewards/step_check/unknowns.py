@@ -14,6 +14,8 @@ from karat.rewards.step_check.tree import FUNCTIONS, Node, Undefined, Value, eva
 
 MOST_EQUATIONS = 20
 """That one equation is held against; the latest ones."""
+MOST_SHARED = 150
+"""Pairs of equations of one step that are held against each other."""
 
 _OPENED = re.compile(
     r"\b(?:let|when|cases?|at|substitut\w*|plug\w*|set|setting|choose|take|taking|consider|for|or|test\w*|roots?|"
@@ -51,6 +53,7 @@ class Known:
         equations: by name, the equations in that name alone.
         values: by name, the plain numbers it was set equal to.
         open_names: by name, the expression that it was last set equal to, not yet computed.
+        n_shared: pairs of equations that the step at hand has had compared.
         last_equation: the name in the statement just before, if that was an equation in one name; "" at a step's start.
     """
 
@@ -58,6 +61,7 @@ class Known:
     values: dict[str, list[Value]] = field(default_factory=dict)
     open_names: dict[str, Side] = field(default_factory=dict)
     last_equation: str | None = ""
+    n_shared: int = 0
 
     def env(self) -> dict[str, Value]:
         """The names that have had one value only."""
@@ -68,7 +72,7 @@ def claims_with_names(step: str, statements: Statements, known: Known) -> Iterat
     """The claims of a step that hold names; what it says is added to what is known, in the order of the text."""
     events: list[tuple[int, int, Pair | Named]] = [(pair.start, 0, pair) for pair in statements.pairs]
     events += [(named.start, 1, named) for named in statements.named]
-    known.last_equation = ""
+    known.last_equation, known.n_shared = "", 0
     for _, _, event in sorted(events, key=lambda entry: entry[:2]):
         if isinstance(event, Named):
             yield from _value_claims(step, event, known)
@@ -156,7 +160,8 @@ def _equation(pair: Pair, name: str, previous: str | None, known: Known) -> Verd
     before = known.equations.setdefault(name, [])
     earlier = before[-MOST_EQUATIONS:]
     before.append(equation)
-    if not earlier or equation in earlier:
+    known.n_shared += len(earlier)
+    if not earlier or equation in earlier or known.n_shared > MOST_SHARED:
         return "undefined"
     if any(share_a_root(poly, entry.poly) for entry in earlier):
         return "right"

@@ -18,7 +18,7 @@ from karat.rewards.step_check.tokens import MOST_CHARACTERS
 from karat.rewards.step_check.tree import Node
 
 MOST_DIGITS = 15
-"""Of a number whose divisors are looked for; 10^7 divisions would take too long, so primes stop at 10^10."""
+"""Of a number that is divided; primes stop at 10^8, so that a step full of them takes no long time."""
 
 _N = r"(?<![\d.])(?:\\?\$)?(-?\d[\d,]{0,20}(?:\.\d{1,20})?)"
 _W = r"(?<![\d.])(-?\d[\d,]{0,20})(?![\d.,]{0,20}\d)"  # a whole number, all of it
@@ -43,7 +43,7 @@ _GCD = re.compile(
 )
 _DIVISIBLE = re.compile(rf"(?<![\w^*/+\-.]){_W}\s+is\s+(?:evenly\s+)?(?:divisible by|a multiple of)\s+(\d+){_END}")
 _PRIME = re.compile(
-    r"(?<![\w^*/+\-.,])(\d{1,10})\s+is\s+(?:also\s+)?(?:a\s+)?prime(?:\s+number)?\s*(?=[.,;]|$|and\b|so\b)"
+    r"(?<![\w^*/+\-.,])(\d{1,8})\s+is\s+(?:also\s+)?(?:a\s+)?prime(?:\s+number)?\s*(?=[.,;]|$|and\b|so\b)"
 )
 _CHANGE = re.compile(
     rf"(increase|decrease|change)d?\s+from\s+{_N}\s+to\s+{_N}\s+(?:is|=|represents)\s+(?:an?\s+)?(?:\w+\s+of\s+)?{_N}\s*\\?%",
