@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import lambertw
 
 from karat.errors import InputError
 from karat.numerics.process_credit import (
@@ -43,6 +44,20 @@ def test_soft_min_lies_between_the_minimum_and_the_mean(reward_S: np.ndarray, te
     total = soft_min_rewards(reward_S, temperature).sum()
     assert reward_S.min() - 1e-12 <= total <= reward_S.mean() + 1e-12
     assert soft_min_rewards(reward_S + 0.5, temperature).sum() == pytest.approx(total + 0.5)
+
+
+@pytest.mark.parametrize(("further", "excess"), [(1, 0.0278), (10, 0.1157), (100, 0.2636)])
+def test_what_padding_earns_at_a_temperature_is_bounded_and_reached(further: int, excess: float) -> None:
+    """T W(k / e) at T = 0.1, at k equal rewards of T (1 + W) above the lowest; other heights earn less."""
+    lambert = float(lambertw(further / np.e).real)
+    assert 0.1 * lambert == pytest.approx(excess, abs=5e-5)
+    earned = [
+        soft_min_rewards([-1.0, *[-1.0 + height] * further], 0.1).sum() + 1
+        for height in (0.1 * (1 + lambert), *np.linspace(0, 2, 41))
+    ]
+    assert earned[0] == pytest.approx(0.1 * lambert)
+    assert max(earned) == pytest.approx(earned[0])
+    assert soft_min_rewards([-1.0, *[-0.8] * further], 0.0).sum() == -1.0
 
 
 @given(rewards, st.floats(0.001, 1), st.data())

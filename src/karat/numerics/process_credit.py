@@ -6,7 +6,9 @@ Two forms of credit. In the sum form the value of a step is the sum of the rewar
 is rewarded pays, so that steps are multiplied. In the min form it is their minimum: no step that is added, repeated or
 split off can raise it. Cheng et al. (2025, arXiv 2504.15275, "PURE") train with it by ordinary sums of changed rewards,
 each times its soft-min weight, r_t exp(-r_t / T) / sum_u exp(-r_u / T): at T -> 0 the lowest step alone keeps its
-reward, so that the value of every step up to it is the minimum, and of those behind it 0.
+reward, so that the value of every step up to it is the minimum, and of those behind it 0. At T > 0 the value of k + 1
+steps lies above their minimum by at most T W(k / e), W Lambert's function, which k equal rewards of T (1 + W) above the
+lowest reach: at PURE's T = 0.1 by 0.03 for one further step, 0.12 for ten, 0.26 for a hundred. Padding can earn that.
 """
 
 from __future__ import annotations

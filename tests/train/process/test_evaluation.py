@@ -120,6 +120,13 @@ def test_a_threshold_that_its_part_does_not_define_is_not_called_tuned() -> None
     assert tune_thresholds(all_wrong, [np.array([0.2]), np.array([0.3])], split="some") == Thresholds()
 
 
+def test_steps_whose_label_is_a_tie_are_in_no_auroc() -> None:
+    found = evaluate(SOLUTIONS, SCORES)
+    assert (found.steps.n_steps, found.steps.n_ties) == (10, 1)
+    n_used = {finding.code: finding.n_used for finding in found.findings()}
+    assert (n_used["RM301"], n_used["RM303"]) == (9, 10)
+
+
 def test_rules_read_nothing() -> None:
     scores = rule_scores(StepSolution("p", ("abc", "d", "ef"), (1.0, 0.0, NAN)))
     assert scores["late steps wrong"].tolist() == [0, -1, -2]

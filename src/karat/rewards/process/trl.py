@@ -43,7 +43,7 @@ def trl_step_credit(
         trainer: a GRPOTrainer before `train`; its reward functions stay, since it must have one.
         reward: what scores steps (`as_step_scorer`).
         credit: "min", or "sum", which pays for every further step.
-        temperature: of the soft minimum; 0: the minimum itself.
+        temperature: of the soft minimum, which leaves padding a little to earn; 0: the minimum itself.
         separator: what ends a step in a completion.
         outcome_weight: of the trainer's own advantages, which are added to those of the steps; 0: steps alone.
     Raises: InputError: several processes, over which the completions to a prompt may be spread; no GRPOTrainer; no such

@@ -109,7 +109,7 @@ def _rm301(result: StepEvaluation) -> Finding:
     actions = {
         "problem": "Do not optimise against this reward: where a step stands or how long it is tells as much. Look at "
         "the labels, then train on more problems.",
-        "unclear": _needed(steps.n_steps, steps.auroc_gain, 0.0, "labelled steps"),
+        "unclear": _needed(steps.n_decided, steps.auroc_gain, 0.0, "labelled steps"),
         "not checked": "Give solutions with right and wrong steps.",
     }
     best = f"{steps.best_rule} {steps.rule_auroc[steps.best_rule]:.3f}" if steps.best_rule else "no rule"
@@ -117,7 +117,7 @@ def _rm301(result: StepEvaluation) -> Finding:
         f"AUROC {_shown(steps.auroc)}; {best}; F1 of wrong steps {_shown(steps.f1)}, steps judged as labelled "
         f"{steps.accuracy.estimate:.3f} (always right: {steps.right_share:.3f})"
     )
-    measured = _Measured(steps.auroc_gain, "AUROC", steps.n_steps, baseline, result.witnesses["steps"])
+    measured = _Measured(steps.auroc_gain, "AUROC", steps.n_decided, baseline, result.witnesses["steps"])
     return _finding(result, "RM301", _beyond(steps.auroc_gain), measured, actions)
 
 
@@ -220,11 +220,11 @@ def _rm307(result: StepEvaluation) -> Finding:
     steps = result.steps
     actions = {
         "problem": "Final answers taught more about steps than step labels did: look at the labels.",
-        "unclear": _needed(steps.n_steps, steps.outcome_gain, 0.0, "labelled steps"),
+        "unclear": _needed(steps.n_decided, steps.outcome_gain, 0.0, "labelled steps"),
         "not checked": "Train with --outcome.",
     }
     baseline = f"process {_shown(steps.auroc)}, outcome {steps.outcome_auroc:.3f}"
-    n_used = steps.n_steps if result.has_outcome else 0
+    n_used = steps.n_decided if result.has_outcome else 0
     measured = _Measured(steps.outcome_gain, "AUROC", n_used, baseline if n_used else "")
     return _finding(result, "RM307", _sided(steps.outcome_gain), measured, actions)
 

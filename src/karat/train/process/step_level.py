@@ -62,6 +62,10 @@ class StepLevel:
     outcome_gain: Interval
     calibration: Calibration
 
+    @property
+    def n_decided(self) -> int:
+        return self.n_steps - self.n_ties
+
 
 def assess_step_level(
     solutions: Sequence[StepSolution],
