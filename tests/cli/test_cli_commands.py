@@ -55,6 +55,14 @@ def test_each_command_makes_its_one_call() -> None:
         ("train x --out y --process --loss bt", "error: --loss is for preference pairs; drop it, or --process.\n"),
         ("train x --out y --likelihood hard", "error: --likelihood is for steps; add --process.\n"),
         ("train x --out y --outcome", "error: --outcome is for steps; add --process.\n"),
+        (
+            "train x --out y --process --rollouts 4",
+            "error: --rollouts is for labelling steps; add --process and --label mc or binary.\n",
+        ),
+        (
+            "train x --out y --label mc",
+            "error: --label is for labelling steps; add --process and --label mc or binary.\n",
+        ),
     ],
 )
 def test_an_option_of_the_other_kind_of_training_is_refused(line: str, wanted: str) -> None:

@@ -64,7 +64,13 @@ def test_a_model_labels_end_to_end_and_counts_what_was_cut(tmp_path: Path) -> No
     model = str(save_tiny(tmp_path / "model"))
     solutions = [toy_solution("p", 3, 1), toy_solution("q", 3, -1)]
     result = label_steps(
-        solutions, out=tmp_path / "out", completer=model, label="binary", rollouts=2, max_new_tokens=4, unfinished="wrong"
+        solutions,
+        out=tmp_path / "out",
+        completer=model,
+        label="binary",
+        rollouts=2,
+        max_new_tokens=4,
+        unfinished="wrong",
     )
     # random text never answers: the solution whose final answer is right needs none, the other's problem is unsolved
     assert result.values["labelled"] == 1

@@ -156,7 +156,8 @@ def test_given_labels_are_compared(tmp_path: Path) -> None:
         )
         for solution, first in made
     ]  # fmt: skip
-    result = label_steps(solutions, out=tmp_path, completer=ToyCompleter(value=1.0), label="mc")
+    # soft labels well below 1, and right all the same
+    result = label_steps(solutions, out=tmp_path, completer=ToyCompleter(value=0.6), label="mc", rollouts=16)
     agreement = finding(result, "RM402")
     assert (agreement.effect, agreement.verdict, agreement.gold) == (1.0, "ok", "the labels of the rows")
     assert "the same first wrong step in 100.0%" in agreement.baseline

@@ -57,3 +57,7 @@ def toy_solutions(n_problems: int, n_steps: int, *, seed: int = 0) -> list[tuple
     rng = np.random.default_rng(seed)
     firsts = rng.integers(-1, n_steps, n_problems).tolist()
     return [(toy_solution(f"p{index}", n_steps, first), first) for index, first in enumerate(firsts)]
+
+
+complete = ToyCompleter()
+"""For those who name a completer by module:function."""

@@ -114,8 +114,8 @@ def labelling_result(
         "full_rollouts": full,
         "rollout_share": made / full if full else NAN,
         "tokens": tokens or None,
-        "label_sd": _label_sd(labelled),
-        "interval_width": _interval_width(labelled),
+        "value_sd": _label_sd(labelled),
+        "value_interval_width": _interval_width(labelled),
         "last_step_share": _last_step_share(labelled),
         "undecided_probes": sum(item.found.undecided for item in labelled),
     }
