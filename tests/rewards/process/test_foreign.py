@@ -11,8 +11,15 @@ from transformers import AutoModelForCausalLM, AutoModelForTokenClassification
 
 from karat.errors import ModelError
 from karat.rewards import load_reward
+from karat.rewards.groups import Group
 from karat.rewards.process import ProcessReward, StepPolicy, save_process_reward
-from karat.rewards.process.foreign import load_label_tokens, load_token_classifier, turns_policy
+from karat.rewards.process.foreign import (
+    MATH_SHEPHERD_POLICY,
+    load_label_tokens,
+    load_token_classifier,
+    turns_policy,
+)
+from karat.rewards.process.model import ProcessFacts
 from rewards.tiny import byte_tokenizer, save_tiny
 
 PROMPT, STEPS = "What is 2 + 3 * 4?", ("3 * 4 = 12", "2 + 12 = 14", "It is 14.")
@@ -97,6 +104,16 @@ def test_label_turns_score_as_in_rlhflow(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match="does not write turns as they are"):
         turns_policy(str(lower))
+
+
+def test_responses_are_parted_at_what_policies_write_not_at_the_tag(tmp_path: Path) -> None:
+    path = str(save_tiny(tmp_path / "lm"))
+    for policy, border in [(MATH_SHEPHERD_POLICY, "\n"), (turns_policy(path), "\n\n"), (StepPolicy("\n"), "\n")]:
+        reward = load_label_tokens(path, policy=policy)
+        (found,) = reward.score([Group(PROMPT, (border.join(STEPS),))])[0]
+        assert found.value == pytest.approx(min(reward.score_steps(PROMPT, STEPS)), rel=1e-4)
+    named = load_label_tokens(path, facts=ProcessFacts(split_on="|"))
+    assert named.facts.split_on == "|"
 
 
 def test_what_is_no_process_reward_is_refused(tmp_path: Path) -> None:

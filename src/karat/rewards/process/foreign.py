@@ -11,7 +11,7 @@ Both are run as token trees like any other; saved with `save_process_reward`, th
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -76,7 +76,9 @@ def load_label_tokens(
         right, wrong: the label tokens; the probability is a softmax over the two.
         policy: how its training data was laid out; its separator ends where the label is predicted. For RLHFlow's
             models: `turns_policy`.
-        facts: what else is known of it; its bias is filled in here.
+        facts: what else is known of it; its bias is filled in here, and where it names no `split_on`, what parts the
+            responses that it scores: policies write no tags, but line breaks (Math-Shepherd's steps are lines) or blank
+            lines (RLHFlow's are paragraphs).
     Raises: ModelError: a label that is not one token, or no linear output layer.
     """
     from transformers import AutoModelForCausalLM
@@ -84,6 +86,9 @@ def load_label_tokens(
     tokenizer = load_tokenizer(path)
     rows = (_label_id(tokenizer, right), _label_id(tokenizer, wrong))
     model = load_whole(AutoModelForCausalLM, path)
+    facts = facts or ProcessFacts()
+    if not facts.split_on and not policy.separator.isspace():
+        facts = replace(facts, split_on=policy.between if policy.between.isspace() else "\n\n")
     return _read_by(path, model, model.get_output_embeddings(), rows, policy, facts)
 
 
