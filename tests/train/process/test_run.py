@@ -213,7 +213,7 @@ def test_held_out_problems_under_other_ids_are_not_trained_on_either(lm: str, tm
     result = run(lm, tmp_path / "a", toy_solutions(60), test_solutions=held_out, max_steps=1, tune_fraction=0)
     assert ("noted", "the problem is held out: not trained on", 9) in account(result)
     assert result.values["n_problems"] == 3  # clusters of the intervals too
-    with pytest.raises(DataError, match="all 9 solutions to train on are to problems of the held-out ones"):
+    with pytest.raises(DataError, match="all 9 solutions to train on share a prompt or a prompt_id with held-out ones"):
         run(lm, tmp_path / "b", toy_solutions(9), test_solutions=held_out)
 
 

@@ -40,7 +40,7 @@ class StepUnit:
     target_R: np.ndarray
     """Probability that the step is right; NaN: not known."""
     weight_R: np.ndarray
-    """Sums to 1; 0 where the target is not known."""
+    """0 where the target is not known; sums to 1 (soft, hard), or 1 for each step of a solution on average."""
     prompt_id: str
 
     @property
