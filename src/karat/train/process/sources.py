@@ -86,8 +86,8 @@ def gather_steps(
         rest, held_out = split_steps(rest, test_fraction=config.test_fraction, seed=config.seed)
     if not rest and held is not None:
         raise DataError(
-            f"all {n_own} solutions to train on share a prompt or a prompt_id with held-out ones, whose problems nothing is "
-            "trained on. Give other test data, or none: a share of the problems is then held out."
+            f"all {n_own} solutions to train on share a prompt or a prompt_id with held-out ones, whose problems are "
+            "not trained on. Give other test data, or none: a share of the problems is then held out."
         )
     fit, tune = split_steps(rest, test_fraction=config.tune_fraction, seed=config.seed + TUNE_SEED)
     if not fit:
