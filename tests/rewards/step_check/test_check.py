@@ -168,6 +168,12 @@ def test_an_equation_is_held_against_the_steps_before() -> None:
     assert check_solution("Solve 3x - 4 = 11.", ["Subtracting 4, we get 3x = 7."])[0].verdict == "wrong"
 
 
+@pytest.mark.parametrize("words", ["Expanding gives", "So this yields", "The equation is", "Now we have"])
+def test_an_equation_after_a_verb_is_no_identity(words: str) -> None:
+    assert check_solution("Solve 4(x + 7) + 4 = x + 38.", [f"{words} 4x + 32 = x + 38."])[0].verdict == "right"
+    assert check_step(f"{words} 4x + 32 = x + 38.").verdict == "undefined"
+
+
 def test_another_value_of_a_name_is_no_error() -> None:
     assert [c.verdict for c in check_solution("", ["Left = 9 - 3 = 6.", "Left = 6 - 2 = 4."])] == ["right", "right"]
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from karat.rewards import Group, Reward, load_reward
 from karat.rewards.process import StepProblem, StepScorer, as_step_scorer
-from karat.rewards.step_check import StepCheckReward, label_steps_by_check
+from karat.rewards.step_check import StepCheckReward, check_solution, label_steps_by_check
 from karat.types import StepSolution
+from karat.worlds.steps import draw_problems, solutions_of
 
 STEPS = ("2 + 2 = 4", "So it is.", "4 * 2 = 9", "9 - 1 = 8")
 
@@ -42,3 +43,13 @@ def test_labels_end_at_the_first_wrong_step() -> None:
     assert wrong.first_error == 2
     assert right.first_error is None  # that nothing wrong was found does not show that nothing is wrong
     assert wrong.prompt_id == "id"
+
+
+def test_no_right_step_of_the_step_world_is_called_wrong() -> None:
+    rng = np.random.default_rng(4)
+    problems = [each for level in ("easy", "medium", "hard") for each in draw_problems(rng, 40, difficulty=level)]
+    for solution in (each for problem in problems for each in solutions_of(problem, rng, right=1, wrong=1)):
+        checks = check_solution(str(solution.prompt), solution.steps)
+        wrong = [step for step, label, check in zip(solution.steps, solution.labels, checks, strict=True)
+                 if label == 1.0 and check.verdict == "wrong"]  # fmt: skip
+        assert not wrong, solution.prompt

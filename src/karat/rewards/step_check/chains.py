@@ -272,7 +272,9 @@ def _chain(tokens: Sequence[Token], begin: int, end: int, text: str) -> list[Pai
             position = position + 1 if start == left[0].start else 0
             pairs.append(Pair(sides, relation, position, hedged, sentence, start, stop))
         else:
-            position = 0
+            # "this gives 4x + 3 = x + 9": an equation begins; "Area = (x + 1)^2 = ...": the second of a chain
+            begins = tokens[place].kind == "word" and any(token.kind == "var" for token in right)
+            position = -1 if begins else 0
     return pairs
 
 
