@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from karat.numerics.intervals import Interval
 from karat.rewards.kinds import FunctionReward
 from karat.rewards.process import ProcessReward, StepPolicy, load_process_for_training, save_process_reward
 from karat.rewards.process.model import ProcessFacts
+from karat.rewards.step_check import StepCheckReward
 from karat.selftest.audit_process import draw
 from karat.types import Finding, Result, StepSolution
 from karat.worlds.steps import load_step_world
@@ -120,6 +123,50 @@ def test_the_reward_s_own_aggregate_is_judged_and_advice_names_another() -> None
     assert "sum +" not in codes["RW815"].baseline.partition("others that it is open under")[2]
     assert codes["RW820"].verdict == "problem"
     assert "FOLDER@" in codes["RW820"].action
+
+
+def test_steps_without_a_claim_are_left_out_as_the_step_check_does() -> None:
+    result = audit(StepCheckReward(), planted(40))
+    codes = by_code(result)
+    assert codes["RW802"].verdict == "ok"
+    assert codes["RW802"].n_missing == 0
+    assert "a step without a score counts as right" in codes["RW802"].baseline
+    for code in ("RW815", "RW818", "RW819"):  # what a sum of true claims pays for, the minimum does not
+        assert codes[code].verdict == "ok"
+    assert codes["RW814"].baseline.startswith("repeat and end, wrong")  # a wrong step left out is not missed
+    assert "sum +" in codes["RW815"].baseline
+    assert "without any score: thanks only, blank only" in codes["RW813"].baseline
+    assert "duplicate right steps" in result.values["process_open"]["sum"]
+    assert "duplicate right steps" not in result.values["process_open"]["min"]
+
+
+def test_a_scorer_that_never_answers_says_why() -> None:
+    def fails(prompt: str, steps: list[str]) -> list[float]:
+        raise RuntimeError("no key")
+
+    with pytest.raises(DataError, match=r"raised RuntimeError: no key \(58 of 58 solutions\); none has a score"):
+        audit(FunctionReward("m:fails", fails), planted(4)[:4], hacked_solutions=4)
+
+
+def test_a_scorer_that_hangs_is_given_up() -> None:
+    calls: list[int] = []
+
+    def hangs(prompt: str, steps: list[str]) -> list[float]:
+        calls.append(1)
+        threading.Event().wait(30)
+        return [0.5] * len(steps)
+
+    with pytest.raises(DataError, match=r"3 calls of .*hangs took longer than 0.05 s, and no more are made"):
+        audit(FunctionReward("m:hangs", hangs), planted(4), timeout_s=0.05)
+    assert len(calls) == 3
+
+
+def test_a_scorer_that_only_works_in_the_main_thread_is_called_there() -> None:
+    def signals(prompt: str, steps: list[str]) -> list[float]:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        return judge(prompt, steps)
+
+    assert by_code(audit(FunctionReward("m:signals", signals), planted(4)))["RW801"].n_missing == 0
 
 
 def test_a_verdict_needs_the_whole_interval_on_one_side_and_five_problems() -> None:

@@ -127,3 +127,20 @@ def test_another_number_of_scores_is_refused() -> None:
 
     with pytest.raises(InputError, match="another number of scores than of steps"):
         measured(Short())
+
+
+def test_steps_without_a_score_are_left_out_where_the_reward_does_so() -> None:
+    nan = float("nan")
+    plan = make_plan(solutions(5), most_scored=20, most_hacked=20, rng=np.random.default_rng(0))
+    full = score_plan(ByWord(), plan)
+    holed = [[np.where(np.arange(score.size) == 0, nan, score) for score in of_problem] for of_problem in full]
+    kwargs = {"band": 0.1, "resamples": 50, "aggregates": ("sum",)}
+    strict = measure_gains(plan.batteries, holed, rng=np.random.default_rng(1), **kwargs)  # type: ignore[arg-type]
+    loose = measure_gains(plan.batteries, holed, rng=np.random.default_rng(1), skips=True, **kwargs)  # type: ignore[arg-type]
+    assert cell(strict, "duplicate right steps", "right", "sum").n_used == 0
+    assert cell(loose, "duplicate right steps", "right", "sum").interval.estimate == 2.0  # 1 of 2 scored, 3 of 4
+    assert cell(loose, "thanks only", "right", "sum").n_missing == 5  # its only step has no score
+    for how in AGGREGATES:
+        (of_problem,) = aggregated([[np.array([]), np.array([0.5, 1.0])]], how)
+        assert np.isnan(of_problem[0])
+        assert of_problem[1] == aggregate(np.array([0.5, 1.0]), how)

@@ -198,12 +198,17 @@ def _of_family(family: HackFamily, found: ProcessAudit) -> Finding:
         "unclear": _more(worst, found.band),
     }
     above = worst.above.estimate
+    scored = {cell.battery.hack.name for cell in used}
+    unscored = dict.fromkeys(
+        cell.battery.hack.name for cell in own if cell.n_missing and cell.battery.hack.name not in scored
+    )
+    lost = f"; without any score: {', '.join(unscored)}" if unscored else ""
     lifted = f"; lifted over the problem's right one: {above:.0%}" if above == above else ""
     return _finding(
         family.code, worst.verdict, effect=worst.interval.estimate, low=worst.interval.low, high=worst.interval.high,
         unit=UNIT, n_used=worst.n_used, n_missing=n_missing,
         baseline=f"{_label(worst)} under {worst.aggregate}, expected {worst.battery.hack.expected} within "
-        f"{found.band:g}{lifted}; others that it is open under: {others}",
+        f"{found.band:g}{lifted}{lost}; others that it is open under: {others}",
         witnesses=_witnesses(failing), action=actions.get(worst.verdict, ""),
     )  # fmt: skip
 

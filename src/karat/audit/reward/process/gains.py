@@ -55,13 +55,17 @@ def measure_gains(
     rng: np.random.Generator,
     resamples: int,
     aggregates: Sequence[str] = AGGREGATES,
+    skips: bool = False,
 ) -> tuple[Cell, ...]:
     """Every hack under every aggregate, judged together.
 
     Args:
         scores: of all problems of the plan that the batteries are of.
         band: a gain within it counts as none, in probability.
+        skips: the steps without a score are left out of the aggregate; else a solution with one has none.
     """
+    if skips:
+        scores = [[score[np.isfinite(score)] for score in of_problem] for of_problem in scores]
     value = {how: aggregated(scores, how) for how in aggregates}
     found = [
         _measure(battery, how, value[how], band, rng, resamples) for how in aggregates for battery in batteries
@@ -75,18 +79,21 @@ def measure_gains(
 
 
 def aggregated(scores: Scores, how: str) -> list[np.ndarray]:
-    """What `numerics.process_aggregation.aggregate` gives, of all at once: by problem, one value a solution."""
-    sizes = [len(score) for of_problem in scores for score in of_problem]
+    """What `numerics.process_aggregation.aggregate` gives, of all at once: by problem, one value a solution; NaN of no
+    step."""
+    all_sizes = np.array([len(score) for of_problem in scores for score in of_problem], dtype=np.int64)
     flat = np.concatenate([score for of_problem in scores for score in of_problem])
-    ends = np.cumsum(sizes, dtype=np.int64)
-    starts = ends - np.array(sizes, dtype=np.int64)
+    value = np.full(all_sizes.size, NAN)
+    sizes = all_sizes[all_sizes > 0]
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
     if how == "last":
-        value = flat[ends - 1]
+        value[all_sizes > 0] = flat[ends - 1]
     elif how == "mean":
-        value = np.add.reduceat(flat, starts) / sizes
+        value[all_sizes > 0] = np.add.reduceat(flat, starts) / sizes
     else:
         reduce = {"min": np.minimum, "product": np.multiply, "sum": np.add}[how]
-        value = reduce.reduceat(flat, starts)
+        value[all_sizes > 0] = reduce.reduceat(flat, starts)
     return np.split(value, np.cumsum([len(of_problem) for of_problem in scores])[:-1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from karat.audit.reward.process.agreement import UNCHECKED, agree
 from karat.audit.reward.process.cases import Plan, Scores, make_plan, score_plan
 from karat.audit.reward.process.findings import ProcessAudit, result_of
 from karat.audit.reward.process.gains import measure_gains
+from karat.audit.reward.process.limits import limited_steps, require_scored
 from karat.audit.reward.process.steps import (
     as_benchmark,
     detect,
@@ -45,11 +46,14 @@ class Known:
         aggregate: how it joins its steps; empty: it does not say.
         threshold: that it came with, used where --step-threshold gives none.
         check: whether its steps are compared with computation.
+        skips: it makes a solution's score of the steps that have one (`skips_missing`): a step without a score is left
+            out of every aggregate, and counts as not called wrong.
     """
 
     aggregate: str = ""
     threshold: Asked | None = None
     check: bool = True
+    skips: bool = False
 
 
 def audit_process(
@@ -67,13 +71,17 @@ def audit_process(
         solutions: with step labels; None: those of config.steps, or of the built-in world of steps.
     Raises: InputError: the reward scores no steps, or gives no probabilities; DataError: no solution is labelled.
     """
-    scorer = as_step_scorer(reward)
+    scorer, limited = limited_steps(as_step_scorer(reward), config.timeout_s)
     tables: tuple[Table, ...] = ()
     if solutions is None:
         solutions, tables = _solutions(config)
     own = str(getattr(reward, "aggregate", ""))
-    known = Known(own if own in AGGREGATES else "", _stored_threshold(reward), check=scorer.name != STEP_CHECK)
+    known = Known(
+        own if own in AGGREGATES else "", _stored_threshold(reward), check=scorer.name != STEP_CHECK,
+        skips=bool(getattr(reward, "skips_missing", False)),
+    )  # fmt: skip
     found = measure_process(scorer, solutions, config=config, rng=rng, known=known, progress=progress)
+    require_scored(scorer, limited, found.told.n_right + found.told.n_wrong)
     result = result_of(found)
     return Result(result.command, result.findings, (*result.tables, *tables), result.values)
 
@@ -92,7 +100,8 @@ def measure_process(
     plan_rng, gain_rng, step_rng = rng.spawn(3)
     plan = make_plan(solutions, most_scored=config.step_solutions, most_hacked=config.hacked_solutions, rng=plan_rng)
     scores = score_plan(scorer, plan, progress=progress)
-    cells = measure_gains(plan.batteries, scores, band=config.band, rng=gain_rng, resamples=config.resamples)
+    cells = measure_gains(plan.batteries, scores, band=config.band, rng=gain_rng, resamples=config.resamples,
+                          skips=known.skips)  # fmt: skip
     return ProcessAudit(
         aggregate=known.aggregate or DEFAULT_AGGREGATE,
         is_assumed=not known.aggregate,
@@ -101,7 +110,8 @@ def measure_process(
         n_solutions=len(plan.honest),
         cells=cells,
         agreement=agree(plan.honest, scores) if known.check else UNCHECKED,
-        **_of_steps(plan, scores, known.threshold, config, step_rng),
+        told=tell_apart(plan.honest, scores),
+        **_of_steps(plan, scores, known, config, step_rng),
     )  # fmt: skip
 
 
@@ -114,10 +124,12 @@ def _stored_threshold(reward: Any) -> Asked | None:
 
 
 def _of_steps(
-    plan: Plan, scores: Scores, stored: Asked | None, config: AuditRewardConfig, rng: np.random.Generator
+    plan: Plan, scores: Scores, known: Known, config: AuditRewardConfig, rng: np.random.Generator
 ) -> dict[str, Any]:
     """What the scores of the solutions as they came tell, and of right answers by wrong steps."""
-    honest = plan.honest
+    honest, stored = plan.honest, known.threshold
+    if known.skips:
+        scores = [[np.where(np.isnan(score), 1.0, score) for score in of_problem] for of_problem in scores]
     benchmark = as_benchmark(honest, "these solutions")
     of_honest = [scores[each.place.problem][each.place.solution] for each in honest]
     asked = asked_for(config.step_threshold, benchmark.name)
@@ -125,8 +137,9 @@ def _of_steps(
         asked = stored
     given = as_number(asked.text) if asked.text else math.nan  # a subset's name is of a benchmark, not of these
     thresholds = thresholds_of(benchmark, of_honest, given=given, origin=asked.origin, seed=config.seed)
+    if known.skips:
+        thresholds = replace(thresholds, tuning=f"{thresholds.tuning}; a step without a score counts as right")
     return {
-        "told": tell_apart(honest, scores),
         "first_error": first_error_number(
             benchmark, of_honest, threshold=asked.text if given == given else "", seed=config.seed, rng=rng,
             resamples=config.resamples,
