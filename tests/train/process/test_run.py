@@ -19,6 +19,7 @@ from karat.data.steps import write_steps
 from karat.errors import DataError, InputError, ModelError
 from karat.rewards.process import ProcessReward, StepProblem
 from karat.train.process import ProcessConfig, train_process
+from karat.train.process.sources import gather_steps
 from karat.types import Result, StepSolution
 from rewards.tiny import save_tiny
 from train.process.toy import FAST, toy_solutions
@@ -100,6 +101,17 @@ def test_evaluation_scores_what_the_saved_reward_scores(lm: str, tmp_path: Path)
         label_S = np.array(one.labels)
         right += ((score_S >= result.values["step_threshold"]) == label_S)[~np.isnan(label_S)].tolist()
     assert result.values["accuracy"] == pytest.approx(np.mean(right))
+
+
+@pytest.mark.parametrize(("label_source", "kept"), [("correctness", 1), ("monte-carlo", 3)])
+def test_values_are_kept_behind_a_wrong_step(label_source: Any, kept: int, tmp_path: Path) -> None:
+    """The aggregate of values is the last step's, which must have been trained behind wrong steps too."""
+    value = StepSolution("p", ("a", "b", "c"), (0.2, 0.0, 0.0), prompt_id="p")
+    config = ProcessConfig(label_source=label_source, test_fraction=0.0, tune_fraction=0.0)
+    write_steps([value], tmp_path / "steps.jsonl")
+    for source in ([value], tmp_path / "steps.jsonl"):
+        (found,) = gather_steps(source, config).fit
+        assert np.isfinite(found.labels).sum() == kept
 
 
 # ------------------------------------------------------------------------------------------------- the outcome reward

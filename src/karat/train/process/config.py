@@ -38,7 +38,9 @@ class ProcessConfig(StepReadingConfig, FitConfig):
         "keep-last", "Solutions beyond --max-length: keep the prompt and the last steps, or leave the solution out."
     )
     label_source: Literal["correctness", "monte-carlo"] = option(
-        "correctness", "What the labels say: that a step is right, or the chance of a right end from there (a value)."
+        "correctness",
+        "What the labels say: that a step is right, or the chance of a right end from there: a value, which is kept "
+        "behind a wrong step too, whatever --after-error says.",
     )
     aggregate: str = option(
         "", "How a solution's score follows from its steps: min, product, last, mean, sum; empty: by --label-source."
@@ -67,8 +69,15 @@ class ProcessConfig(StepReadingConfig, FitConfig):
             raise InputError("likelihood = outcome trains an outcome reward; --outcome would train it twice. Drop one.")
 
     def reading(self) -> StepReading:
-        """The options as `read_steps` takes them; steps that hold the separator are noted there."""
-        return {**StepReadingConfig.reading(self), "separator": self.separator_text}
+        """The options as `read_steps` takes them; steps that hold the separator are noted there.
+
+        A value (label_source "monte-carlo") is defined behind a wrong step too, and the last step's is the solution's
+        score: such labels are never masked.
+        """
+        asked: StepReading = {**StepReadingConfig.reading(self), "separator": self.separator_text}
+        if self.label_source == "monte-carlo":
+            asked["after_error"] = "keep"
+        return asked
 
     @property
     def separator_text(self) -> str:

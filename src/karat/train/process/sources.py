@@ -105,7 +105,7 @@ def _read(source: str | Path, config: ProcessConfig, **other: Any) -> StepData:
 def _take(solutions: Sequence[StepSolution], config: ProcessConfig) -> StepData:
     return take_steps(
         solutions,
-        after_error=config.after_error,
+        after_error=config.reading()["after_error"],
         empty_steps=config.empty_steps,
         separator=config.separator_text,
     )
