@@ -17,7 +17,8 @@ SAME = [
     ("\\text{(C)}", "C"),
     ("1,000", "1000"),
     ("(1,2)", "(1, 2)"),
-    ("1,2", "2,1"),
+    ("1,2", "1, 2"),
+    ("} }", "}}"),
     ("\\{1,2\\}", "2, 1"),
     ("\\boxed{x^2-1}", "(x-1)(x+1)"),
     ("The answer is 42.", "#### 42"),
@@ -36,6 +37,12 @@ DIFFERENT = [
     ("x^2", "x^3"),
     ("3", "yes"),
     ("1,2,3", "1,2"),
+    ("} } >", "} }"),
+    ("[ ]", "( )"),
+    ("> >", ">"),
+    ("x > 3", "x < 3"),
+    ("3 hours", "3 minutes"),
+    ("6, 11", "11, 7"),
 ]
 
 
@@ -51,7 +58,17 @@ def test_different(a: str, b: str) -> None:
     assert same_answer(b, a) is False
 
 
-@pytest.mark.parametrize(("a", "b"), [("", "3"), ("  ", ""), ("-\\infty", "3"), ("9^{9^{9^9}}", "\\frac{2}{0}")])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("", "3"),
+        ("  ", ""),
+        ("6, 11", "11, 6"),
+        ("1 hour", "60 minutes"),
+        ("-\\infty", "3"),
+        ("9^{9^{9^9}}", "\\frac{2}{0}"),
+    ],
+)
 def test_what_cannot_be_told(a: str, b: str) -> None:
     assert same_answer(a, b) is None
 

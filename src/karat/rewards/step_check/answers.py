@@ -7,6 +7,7 @@ from itertools import permutations
 
 from karat.rewards.step_check.algebra import is_identity
 from karat.rewards.step_check.compare import is_equal, values_of
+from karat.rewards.step_check.measures import is_measure, measure
 from karat.rewards.step_check.parse import STYLES, NoExpression, parse_whole
 from karat.rewards.step_check.tokens import tokenise
 from karat.rewards.step_check.tree import Node
@@ -29,7 +30,8 @@ def same_answer(a: str, b: str) -> bool | None:
 
     Numbers agree exactly, however they are written (0.5, 1/2, 50 %, \\frac12); a decimal that is given to fewer digits
     is another number. Units and currency signs are left out where one answer has none.
-    Returns: None where it cannot be told: an empty answer, or an expression that cannot be computed.
+    Returns: None where it cannot be told: an empty answer, an expression that cannot be computed, a quantity in other
+        units, or a list in another order that no braces make a set.
     """
     one, two = _cleaned(a), _cleaned(b)
     if not one or not two:
@@ -44,7 +46,8 @@ def same_answer(a: str, b: str) -> bool | None:
         return _same_parts(parts[0], parts[1])
     left, right = _node(one), _node(two)
     if left is not None and right is not None:
-        return _same_expression(left, right)
+        same = _same_expression(left, right)
+        return same if _units(one) == _units(two) or not (_units(one) and _units(two)) else None if not same else False
     if left is not None or right is not None:
         return None if any("\\" in text for text in (one, two)) else False
     return None if any("\\" in text for text in (one, two)) else _plain(one) == _plain(two)
@@ -110,14 +113,16 @@ def _closes_last(text: str) -> bool:
 def _same_parts(one: tuple[str, list[str], str] | None, two: tuple[str, list[str], str] | None) -> bool | None:
     if one is None or two is None or len(one[1]) != len(two[1]):
         return False
-    plain = {one[0], two[0]} <= {"", "{"}  # a list or a set: the order is free
+    plain = {one[0], two[0]} <= {"", "{"}
     if not plain and (one[0], one[2]) != (two[0], two[2]):
         return False
     if plain and len(one[1]) <= MOST_PARTS:
         found = [
             _all([same_answer(x, y) for x, y in zip(one[1], order, strict=True)]) for order in permutations(two[1])
         ]
-        return True if True in found else None if None in found else False
+        if found[0] is True or "{" in (one[0], two[0]) or True not in found:
+            return True if True in found else None if None in found else False
+        return None  # a list may be sorted, or the solutions of an equation
     return _all([same_answer(x, y) for x, y in zip(one[1], two[1], strict=True)])
 
 
@@ -145,4 +150,10 @@ def _same_expression(left: Node, right: Node) -> bool | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_ARTICLES.sub(" ", re.sub(r"[^\w\s]", " ", text.lower())).split())
+    """Text without case, articles, blanks around signs, and the marks of a sentence."""
+    bare = " ".join(_ARTICLES.sub(" ", re.sub(r"[.,;:!?'\"`*_]", " ", text.lower())).split())
+    return re.sub(r"\s*([^\w\s])\s*", r"\1", bare)
+
+
+def _units(text: str) -> set[str]:
+    return {measure(token.text) for token in tokenise(text) if token.kind == "word" and is_measure(token.text)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,11 @@ from karat.rewards.step_check.tree import Node, Value
 
 MOST_CLAIMS = 200
 """Of one step."""
+_RANGES = re.compile(
+    r"\b(?:pages?|ages?|from|between|numbers|chapters?|rows?|seats?|days|years|problems|questions|houses)\b",
+    re.IGNORECASE,
+)
+"""Words of a sentence in which 10-20 may be a range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,9 @@ def judge(pair: Pair, sides: list[tuple[Side, Side]]) -> Verdict:
         return "undefined"
     if any(_is_name(pair.position, a, b) for a, b in sides):
         return "undefined"
-    if relation == "=" and any(_goes_on(a.node, b.node) or _is_count(a.node, b.node) for a, b in sides):
+    if relation == "=" and any(_goes_on(a.node, b.node) or b.node.op == "mod" for a, b in sides):
+        return "undefined"  # a mod at the right may be the whole equation's: 7 + 8 = 3 mod 12
+    if _RANGES.search(pair.sentence) and any(_is_count(a.node, b.node) for a, b in sides):
         return "undefined"
     return "wrong"
 
@@ -71,13 +79,11 @@ def _is_name(position: int, left: Side, right: Side) -> bool:
 
 
 def _is_count(left: Node, right: Node) -> bool:
-    """Whether a difference may be a range, and the right side how many it holds; or the right side a remainder."""
-    if right.op == "mod":
-        return True  # 7 + 8 = 3 mod 12
+    """Whether a difference may be a range, and the right side how many it holds: pages 10-20 = 11 pages."""
     if left.op != "-" or not all(arg.op == "num" and not arg.decimals for arg in left.args):
         return False
     first, last = (arg.value for arg in left.args)
-    return right.op == "num" and first < last and right.value == last - first + 1  # pages 10-20 = 11 pages
+    return right.op == "num" and first < last and right.value == last - first + 1
 
 
 def _goes_on(left: Node, right: Node) -> bool:
