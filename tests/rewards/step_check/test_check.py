@@ -176,6 +176,8 @@ def test_an_equation_after_a_verb_is_no_identity(words: str) -> None:
 
 def test_another_value_of_a_name_is_no_error() -> None:
     assert [c.verdict for c in check_solution("", ["Left = 9 - 3 = 6.", "Left = 6 - 2 = 4."])] == ["right", "right"]
+    steps = ["cost = 3 * 4.", "cost = 5 * 4 = 20.", "price = 10 + 5.", "price = 15 - 3."]
+    assert "wrong" not in [c.verdict for c in check_solution("", steps)]
 
 
 def test_names_are_replaced_by_their_values() -> None:

@@ -87,8 +87,8 @@ def _value_claims(step: str, named: Named, known: Known) -> Iterator[Claim]:
     sides = [side for side in named.sides if not unknowns(side.node)]
     if before is not None and sides and before.node != sides[0].node:
         verdict = compare(before.node, sides[0].node, "=", (before.words, sides[0].words))
-        if verdict == "wrong" and named.is_hedged:
-            verdict = "undefined"
+        if verdict == "wrong" and (named.is_hedged or not sides[0].node.is_number):
+            verdict = "undefined"  # cost = 3 * 4, then cost = 5 * 4 = 20: another cost
         expected = ""
         if verdict == "wrong":
             expected = f"{written(values_of(before.node)[0])} and not {written(values_of(sides[0].node)[0])}"
