@@ -58,7 +58,8 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
     "neutral": (0.3, 1.0),
     "blind_spot": (0.1, 0.3, 0.6),
 }
-Scores = list[np.ndarray]
+KEPT = "after_error 1, kept"
+"""Trained with --after-error keep."""
 
 
 # -------------------------------------------------------------------------------------------------------- the decoder
@@ -158,7 +159,7 @@ def run_name(fault: str, strength: float) -> str:
 
 
 def predicted(
-    work: Path, name: str, faults: StepFaults, parts: dict[str, list[StepSolution]]
+    work: Path, name: str, faults: StepFaults, parts: dict[str, list[StepSolution]], **options: Any
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """First wrong steps of the judged solutions, by a reward trained and tuned on annotated labels."""
     file = work / f"{name}.json"
@@ -166,7 +167,7 @@ def predicted(
         rng = np.random.default_rng([SEED, 1])
         fit, tune = (annotate(parts[part], faults, rng) for part in ("fit", "tune"))
         base = make_base(work / "base")
-        result = train_process(fit, out=work / name, model=base, overwrite=True, **TRAINING)
+        result = train_process(fit, out=work / name, model=base, overwrite=True, **TRAINING, **options)
         reward = ProcessReward.load(str(work / name))
         tuned = tune_thresholds(tune, score_solutions(reward, tune), split="annotated problems of their own")
         scores = score_solutions(reward, parts["judged"])
@@ -226,6 +227,9 @@ def main() -> None:
             name = run_name(fault, strength)
             found_P, _ = predicted(args.work, name, StepFaults(**{fault: strength}), parts)
             rows.append(row_of(name, *lost(clean_P, found_P, parts["judged"]), found_P, label_P))
+    if args.only in ("", "after_error"):  # what the default, which leaves these labels out, saves
+        found_P, _ = predicted(args.work, KEPT, StepFaults(after_error=1.0), parts, after_error="keep")
+        rows.append(row_of(KEPT, *lost(clean_P, found_P, parts["judged"]), found_P, label_P))
     values = {row["labels"]: row.pop("values") for row in rows}
     if args.only:
         print(facts, *rows, sep="\n")
