@@ -4,7 +4,8 @@ A step is called right where it stands before the first error, or the solution h
 an odd last hexadecimal digit of the SHA-256 of the problem's text is "report", an even one "tune". The rules of the
 check were written with the tuning halves at hand. MR-GSM8K and ProcessBench share no split with each other; a problem
 in both stands in the same half. `step_check_rates_first` was measured before anything of the reporting halves was read;
-six faults of the reading, found there, were then mended, so that `step_check_rates` is no fresh test. Intervals are clustered by problem.
+six faults of the reading, found there, were then mended, so that `step_check_rates` is no fresh test. Intervals are
+clustered by problem.
 
     python benchmarks/step_check_rates.py
     python benchmarks/step_check_rates.py --show gsm8k report     flagged steps that people call right, to the screen
