@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from karat.data.part_files import PartFiles
 from karat.data.steps import read_steps
 from karat.errors import DataError, InputError
 from karat.train.labelling import LabelConfig, label_steps
@@ -286,3 +287,35 @@ def test_too_many_completions_and_things_that_do_not_complete(tmp_path: Path) ->
         label_steps([toy_solution("p", 3, 1)], out=tmp_path / "a", completer=lambda *_: ["x"] * 9, label="mc")
     with pytest.raises(InputError, match="the completer is a int"):
         label_steps([toy_solution("p", 3, 1)], out=tmp_path / "b", completer=3, label="mc")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("returned", ["ab", {"a": 1, "b": 2}, 7])
+def test_one_text_in_place_of_several_is_refused_not_taken_apart(tmp_path: Path, returned: object) -> None:
+    with pytest.raises(InputError, match=f"returned a {type(returned).__name__}; it must return a list of 2 texts"):
+        label_steps([toy_solution("p", 3, 1)], out=tmp_path, completer=lambda *_: returned, label="mc", rollouts=2)
+
+
+@pytest.mark.parametrize("made", [[], [[]]])
+def test_a_completer_that_makes_another_number_is_named(tmp_path: Path, made: list[Any]) -> None:
+    completer = ToyCompleter()
+    completer.name, completer.complete = "toy", lambda asks: made
+    with pytest.raises(InputError, match=r"toy made .*asked for"):
+        label_steps([toy_solution("p", 3, 1)], out=tmp_path, completer=completer, label="binary")
+
+
+def test_a_run_killed_as_its_labels_appear_is_answered_from_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = PartFiles.finish
+
+    def killed(self: PartFiles) -> None:
+        finish(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PartFiles, "finish", killed)
+    completer = ToyCompleter()
+    with pytest.raises(KeyboardInterrupt):
+        label_steps([toy_solution("p", 3, 1)], out=tmp_path, completer=completer, label="mc")
+    made = completer.rollouts
+    label_steps([toy_solution("p", 3, 1)], out=tmp_path, completer=completer, label="mc")
+    assert completer.rollouts == made > 0

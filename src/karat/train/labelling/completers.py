@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -81,9 +81,17 @@ class FunctionCompleter:
 
     def _complete(self, ask: Ask) -> list[Completion]:
         try:
-            found = list(self.function(plain(ask.prompt), list(ask.steps), ask.n, ask.seed))
+            returned: Any = self.function(plain(ask.prompt), list(ask.steps), ask.n, ask.seed)
+            returned = [] if returned is None else returned
+            # the characters of one text, or the keys of a mapping, are no completions
+            is_several = isinstance(returned, Iterable) and not isinstance(returned, str | bytes | Mapping)
+            found = list(returned) if is_several else []
         except Exception as error:  # the user's code may raise anything; the other prefixes must survive it
             return [Completion(None, why=f"the completer raised {type(error).__name__}: {error}")] * ask.n
+        if not is_several:
+            raise InputError(
+                f"{self.name} returned a {type(returned).__name__}; it must return a list of {ask.n} texts."
+            )
         if len(found) > ask.n:
             raise InputError(f"{self.name} returned {len(found)} completions where {ask.n} were asked for.")
         found += [None] * (ask.n - len(found))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from karat.data.records import plain
+from karat.errors import InputError
 from karat.train.labelling.answers import AnswerCheck
 from karat.train.labelling.completers import Completer, text_before
 from karat.train.labelling.problems import Problem
@@ -59,7 +60,7 @@ class Rollouts:
     def sample(self, problems: Sequence[Problem], n: int) -> list[list[Completion]]:
         """n solutions of each problem; they are completions of its prompt, and are kept as such."""
         asks = [Ask(problem.prompt, (), n, self._seed_of(problem, (), 0)) for problem in problems]
-        found = self.completer.complete(asks)
+        found = self._complete(asks)
         for problem, completions in zip(problems, found, strict=True):
             self._kept[problem.prompt_id, ()] = [self._judge(problem, (), completion) for completion in completions]
         return found
@@ -81,7 +82,7 @@ class Rollouts:
             wanted[key] = max(have, probe.n)
         made: Counter[int] = Counter()
         tokens: Counter[int] = Counter()
-        for (problem, steps), completions in zip(keys, self.completer.complete(asks) if asks else [], strict=True):
+        for (problem, steps), completions in zip(keys, self._complete(asks) if asks else [], strict=True):
             outcomes = [self._judge(problem, steps, completion) for completion in completions]
             key = (problem.prompt_id, steps)
             self._kept.setdefault(key, []).extend(outcomes)
@@ -109,6 +110,17 @@ class Rollouts:
             for index, probes in asked:
                 advance(index, tuple(next(counts) for _ in probes))
         return [found[index] for index in range(len(labellers))]
+
+    def _complete(self, asks: Sequence[Ask]) -> list[list[Completion]]:
+        """Raises InputError: not as many completions as were asked for."""
+        found = self.completer.complete(asks)
+        made, wanted = [len(completions) for completions in found], [ask.n for ask in asks]
+        if made != wanted:
+            raise InputError(
+                f"{self.completer.name} made {made[:4]} completions where {wanted[:4]} were asked for. It must make as "
+                "many of each as are asked for; one that failed is Completion(None, why=...)."
+            )
+        return found
 
     def _judge(self, problem: Problem, steps: tuple[str, ...], completion: Completion) -> Outcome:
         return self.check.outcome(problem.prompt, text_before(steps, self._separator), completion, problem.answer)

@@ -83,8 +83,9 @@ def label_steps(
     if config.overwrite or _held_request(out) != request:
         out.mkdir(parents=True, exist_ok=True)
         parts = PartFiles(out / LABELS, request, overwrite=config.overwrite)
-        _label_parts(parts, inputs, spec, AnswerCheck(checker, unfinished=config.unfinished), judge, config, progress)
+        # before the labels appear: a run killed in between would leave labels that answer no known request
         (out / REQUEST).write_text(json.dumps(request), encoding="utf-8")
+        _label_parts(parts, inputs, spec, AnswerCheck(checker, unfinished=config.unfinished), judge, config, progress)
     with (out / LABELS).open(encoding="utf-8") as file:
         labelled = [Labelled.from_row(json.loads(line)) for line in file]
     kept = [item for item in labelled if item.is_labelled and (judge is None or item.is_agreed)]
