@@ -6,7 +6,7 @@ of its problems at a time, and program-made solutions of other problems; each ha
 that were trained on the other. The gold is the program's: right answer and every step right. Samples whose gold the
 program cannot tell are left out, and counted. Beside the two: the process reward under each aggregate, the step check,
 and the program's check of the answer alone. Writes results/process_vs_outcome.json and .md, and the figure
-docs/images/process-vs-outcome.svg.
+docs/images/process-vs-outcome-samples.svg.
 
     python benchmarks/process_vs_outcome.py --work /tmp/process-vs-outcome          about 10 minutes on two quiet cores
 """
@@ -106,7 +106,9 @@ def told(result: Result, pool: str) -> list[dict[str, Any]]:
 
 
 def interval(value: float, low: float, high: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+    if math.isnan(value):
+        return "-"
+    return f"{value:+.2f}" if math.isnan(low) else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def main() -> None:
@@ -163,7 +165,7 @@ def main() -> None:
     write_results("process_vs_outcome", facts, table)
     for part in whole.tables:
         if part.name == "proxy_curves":
-            write_figure(by_proxy(part), "process-vs-outcome")
+            write_figure(by_proxy(part), "process-vs-outcome-samples")
 
 
 if __name__ == "__main__":

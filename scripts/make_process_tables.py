@@ -66,7 +66,19 @@ def of_pressure(results: Mapping[str, Any]) -> str:
     return f"{told}\n{of_rows(results)}\n{stated}"
 
 
+def of_words(results: Mapping[str, Any]) -> str:
+    auroc = f"{results['step_auroc']:.4f} [{results['step_auroc_low']:.4f}, {results['step_auroc_high']:.4f}]"
+    told = (
+        f"{results['samples']:,} solutions of {results['problems']} problems; the answer is right in "
+        f"{results['right_answer_rate']:.0%}, and the process too in {results['gold_rate']:.0%}. AUROC of the process "
+        f"reward's steps: {auroc}; the outcome reward read at each step has "
+        f"{results['step_auroc_over_outcome']:.2f} less.\n"
+    )
+    return f"{told}\n{of_rows(results)}"
+
+
 PARTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "pressure_world": of_words,
     "process_vs_outcome": of_pressure,
     "prm_world": of_world,
     "prm_human": of_human,
