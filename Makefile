@@ -22,6 +22,8 @@ demo: $(STAMP)
 	@# Is this machine's grader beaten by any of 247 known cheats, and does it leave 194 honest programs alone?
 	$(BIN)/karat grade builtin:cheats builtin:cheats --out karat-demo/known.jsonl --overwrite --reruns 0 --wall-s 2 \
 		--report karat-demo/known
+	@# A right answer is a proxy for right steps. Under the same pressure, which of the two leaves more gold?
+	$(BIN)/karat stress builtin:steps --proxy answer --against process --gold gold --out karat-demo/steps || [ $$? -eq 1 ]
 
 test: $(STAMP)
 	@# Two processes with a thread each: two with two would fight for two cores.
