@@ -203,7 +203,7 @@ def step_label_rows(replications: int, seed: int, progress: Callable[..., None] 
     as_right, as_wrong = (
         np.array([replicate_probe(rng, is_right=is_right) for _ in seeds]) for is_right in (False, True)
     )
-    problems = draw_problems(rng, 2 * replications, difficulty="easy")
+    problems = draw_problems(rng, 3 * replications, difficulty="easy")
     dropped, kept = replicate_blind([wrong_process_solution(each, rng, how="corrected") for each in problems], rng)
     planted = f"{RULE.rollouts} completions of each step; {TAKEN} wrong solutions"
     probe = f"value uniform, 8 completions before it, {RECOVERY:.0%} recover; stated {ERROR:.0%}"
