@@ -32,6 +32,14 @@ RUNS = (
     "grade_catalogue.py",
     "grade_hardcoding.py",
     "grade_hostile.py",
+    "grade_parts.py",
+    "step_check_rates.py",
+    "step_labels.py",
+    "prm_speed.py",
+    "prm_world.py --work work/prm-world",
+    "pressure_world.py --work work/prm-world",
+    "prm_human.py --work work/prm-human",
+    "process_vs_outcome.py --work work/process-vs-outcome",
 )
 
 
