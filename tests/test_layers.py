@@ -16,6 +16,7 @@ LAYER_OF = {
     "errors": 0,
     "options": 1,
     "verbs": 0,
+    "run_records": 0,
     "numerics": 1,
     "data": 2,
     "rewards": 2,
@@ -36,6 +37,7 @@ LAYER_OF = {
     "report": 4,
     "integrations": 5,
     "serve": 5,
+    "dashboard": 5,
     "cli": 6,
 }
 # The verb that joins the others may read the verbs it joins; nothing else may look sideways.
@@ -50,6 +52,7 @@ MAY_LOOK_SIDEWAYS = {
     ("selftest", "grade"),
     ("selftest", "stress"),
     ("selftest", "train"),
+    ("selftest", "watch"),
     ("stress", "train"),
     ("audit", "train"),
     ("rewards", "data"),
