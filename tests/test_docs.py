@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -13,6 +12,7 @@ from typer.main import get_command
 
 import karat
 from karat.cli.main import app
+from scripts_loaded import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,13 +74,7 @@ def test_benchmarks_named_in_the_docs_exist() -> None:
 
 def test_the_catalogues_page_shows_the_recorded_results() -> None:
     """Its tables are made by scripts/make_catalogue_tables.py."""
-    spec = importlib.util.spec_from_file_location(
-        "make_catalogue_tables", ROOT / "scripts" / "make_catalogue_tables.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("make_catalogue_tables")
     page = module.PAGE.read_text("utf-8")
     assert module.with_tables(page) == page
     assert module.with_tables(page.replace("| 247 |", "| 248 |")) == page  # and notices a number that is not

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from scripts_loaded import load_script
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_process_tables", ROOT / "scripts" / "make_process_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_page_holds_the_results() -> None:
-    made = script()
+    made = load_script("make_process_tables")
     page = made.PAGE.read_text("utf-8")
     assert made.with_results(page) == page
 
 
 def test_a_result_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = script()
+    made = load_script("make_process_tables")
     monkeypatch.setattr(made, "RESULTS", tmp_path)
     empty = made.with_results(made.PAGE.read_text("utf-8"))
     (tmp_path / "prm_world.json").write_text(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import inspect
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -22,6 +20,7 @@ from karat.score.config import ScoreConfig
 from karat.train.config import TrainConfig
 from karat.train.labelling.config import LabelOptions
 from karat.train.process.config import ProcessConfig
+from scripts_loaded import load_script
 
 OWNERS = {
     "check": (CheckConfig, SharedVerb),
@@ -145,17 +144,8 @@ def test_types_come_from_the_fields() -> None:
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
 
 
-def reference_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_cli_reference", ROOT / "scripts" / "make_cli_reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_reference_page_is_what_the_commands_say() -> None:
-    script = reference_script()
+    script = load_script("make_cli_reference")
     assert script.PAGE.read_text(encoding="utf-8") == script.reference(), "run scripts/make_cli_reference.py"
 
 

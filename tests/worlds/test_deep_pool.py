@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from karat.types import Result
 from karat.worlds import planted, pool_source
 from karat.worlds.pool import POOLS, read_pool, read_rows
 from karat.worlds.tasks import Task
+from scripts_loaded import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,11 +37,7 @@ def test_it_is_what_the_script_makes_of_the_responses(
     rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gold by today's checkers, proxies by today's formulas; another libm may round the last digit otherwise."""
-    spec = importlib.util.spec_from_file_location("make_world", ROOT / "scripts" / "make_default_world.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script("make_default_world")
     monkeypatch.setattr(script, "DEFAULT", tmp_path)
     script.write_deep([{"prompt_id": row["prompt_id"], "responses": row["responses"]} for row in rows])
     with gzip.open(tmp_path / "deep.jsonl.gz", "rt", encoding="utf-8") as file:
