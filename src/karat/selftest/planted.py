@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,27 @@ class PlantedRow:
         """Whether the share is within the promise, as far as these replications can tell."""
         low, high = self.interval
         return low <= self.most and high >= self.least
+
+
+def rows_of(
+    happened: Mapping[str, Sequence[bool]],
+    titles: Mapping[str, str],
+    planted: Mapping[str, str],
+    promised: Mapping[str, tuple[float, float]],
+) -> list[PlantedRow]:
+    """A row for each code, from what happened in each replication; by code the title, the world and the promise."""
+    return [
+        PlantedRow(
+            code=code,
+            title=titles[code],
+            planted=planted[code],
+            hits=sum(happened_R),
+            n=len(happened_R),
+            least=promised[code][0],
+            most=promised[code][1],
+        )
+        for code, happened_R in happened.items()
+    ]
 
 
 def independent(happened_RN: np.ndarray) -> dict[str, int]:

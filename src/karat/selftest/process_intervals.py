@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from karat.numerics.intervals import Interval
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, rows_of
 from karat.train.process.first_errors import FirstErrors, assess_first_errors
 from karat.train.process.measures import Thresholds
 from karat.train.process.step_level import StepLevel, assess_step_level
@@ -50,20 +50,11 @@ def process_interval_rows(
         kept["SE726"].append(steps.auroc_gain.low > 0)
         if progress:
             progress("selftest: process intervals", replication, replications, "replications")
-    promised = {"SE725": (0.0, 0.05), "SE726": (0.95, 1.0)}
-    planted = {"SE725": "errors at the last step, scores of positions", "SE726": f"{PROBLEMS} problems, logits 2 apart"}
-    return [
-        PlantedRow(
-            code=code,
-            title=TITLES[code],
-            planted=planted.get(code, f"{PROBLEMS} problems, two solutions each"),
-            hits=sum(happened),
-            n=len(happened),
-            least=promised.get(code, (0.9, 0.99))[0],
-            most=promised.get(code, (0.9, 0.99))[1],
-        )
-        for code, happened in kept.items()
-    ]
+    promised = dict.fromkeys(TITLES, (0.92, 0.98)) | {"SE725": (0.0, 0.05), "SE726": (0.95, 1.0)}
+    planted = dict.fromkeys(TITLES, f"{PROBLEMS} problems, two solutions each")
+    planted["SE725"] = "errors at the last step, scores of positions"
+    planted["SE726"] = f"{PROBLEMS} problems, logits 2 apart"
+    return rows_of(kept, TITLES, planted, promised)
 
 
 def _rng(seed: int, replication: int) -> np.random.Generator:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from karat.numerics.intervals import wilson
-from karat.selftest.planted import PlantedRow
+from karat.selftest.planted import PlantedRow, rows_of
 from karat.types import NO_ERROR, StepSolution
 from karat.worlds.steps import (
     SimulatedCompleter,
@@ -72,18 +72,9 @@ def step_world_rows(replications: int, seed: int, progress: Callable[..., None] 
         kept["SE659"].append(_holds_value(solutions, rng))
         if progress is not None:
             progress("step world", replication + 1, replications, "")
-    return [
-        PlantedRow(
-            code=code,
-            title=TITLES[code],
-            planted=_PLANTED.get(code, f"strength {STRENGTH:g}"),
-            hits=sum(happened),
-            n=len(happened),
-            least=1.0 if code == "SE651" else 0.92,
-            most=1.0 if code == "SE651" else 0.98,
-        )
-        for code, happened in kept.items()
-    ]
+    planted = dict.fromkeys(kept, f"strength {STRENGTH:g}") | _PLANTED
+    promised = dict.fromkeys(kept, (0.92, 0.98)) | {"SE651": (1.0, 1.0)}
+    return rows_of(kept, TITLES, planted, promised)
 
 
 def _counts(name: str, solutions: Sequence[StepSolution], rng: np.random.Generator) -> Counts:
