@@ -33,6 +33,7 @@ from karat.report.text import (
     format_rows,
     shorten,
 )
+from karat.report.watch_figures import WATCH_FIGURES
 from karat.types import Finding, Result, Table
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _TALL_ROWS = 16
 """A longer table beside a figure scrolls on the screen; printed, it is whole."""
 
 
-DRAWN = {**FIGURES, **PANELS, **GRADE_FIGURES, **PROCESS_FIGURES}
+DRAWN = {**FIGURES, **PANELS, **GRADE_FIGURES, **PROCESS_FIGURES, **WATCH_FIGURES}
 """Table name -> the figure drawn beside it."""
 
 
