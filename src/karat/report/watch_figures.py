@@ -35,6 +35,7 @@ PANEL_POINTS = 160
 PANEL_LIMIT = 24
 """Most panels of one figure; the table has the others."""
 _ACROSS = 3
+_CURVE_IN = 5.8
 _MARK_LIMIT = 8
 _GAP = 5
 """A line is broken where steps lie further apart than so many times their usual distance."""
@@ -107,7 +108,7 @@ def curve(table: Table) -> Plot | None:
     caption = "Dashed: the proxy that is optimised. Line: the gold. Bands: the intervals of the table."
     if gold is None:
         caption = "The proxy. No gold was named or asked, so nothing here says what it is worth."
-    return _render(table.name, draw, alt, caption, height_in=1.0 + 1.55 * len(shown), width_in=_WIDE_IN)
+    return _render(table.name, draw, alt, caption, height_in=0.8 + 1.35 * len(shown), width_in=_CURVE_IN)
 
 
 def evidence(table: Table) -> Plot | None:
@@ -133,7 +134,7 @@ def signal_panels(table: Table) -> list[Plot]:
 _EVIDENCE_CAPTION = (
     "log of the evidence, nats. Dashed: the alarm line. After an alarm a detector starts again from nothing."
 )
-_SIGNALS_CAPTION = "Shaded: the range of the healthy window, where one was declared. Ringed: outside of it."
+_SIGNALS_CAPTION = "Shaded: the range of the healthy window, where one was declared. Dots: outside of it."
 
 WATCH_FIGURES: Mapping[str, Callable[[Table], Plot | None]] = {
     "watch_curve": curve,
@@ -203,12 +204,10 @@ def _draw_evidence(panel: Any, series: Series) -> None:
 
 def _draw_signal(panel: Any, series: Series) -> None:
     if any(map(math.isfinite, [*series.low, *series.high])):
-        panel.fill_between(series.at, series.low, series.high, color=_MUTED, alpha=0.18, lw=0)
+        panel.fill_between(series.at, series.low, series.high, color=_MUTED, alpha=0.14, lw=0)
     _draw_line(panel, series.at, series.value, _SERIES, "-")
     out = [index for index in range(len(series.at)) if _is_outside(series, index)]
-    panel.plot(
-        [series.at[i] for i in out], [series.value[i] for i in out], marker="o", ms=3, mfc="none", color=_UNCLEAR, ls=""
-    )
+    panel.plot([series.at[i] for i in out], [series.value[i] for i in out], marker="o", ms=1.8, color=_UNCLEAR, ls="")
     _count_steps(panel)
 
 
