@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -35,7 +35,7 @@ PANEL_POINTS = 160
 PANEL_LIMIT = 24
 """Most panels of one figure; the table has the others."""
 _ACROSS = 3
-_CURVE_IN = 5.8
+_CURVE_IN = 5.2
 _MARK_LIMIT = 8
 _GAP = 5
 """A line is broken where steps lie further apart than so many times their usual distance."""
@@ -87,15 +87,15 @@ def curve(table: Table) -> Plot | None:
         return None
     gold = _series(table, "gold", "gold", CURVE_POINTS)
     marks = _marks(table)
-    shown = [(proxy, _BASELINE, _DASHED), *([(gold, _SERIES, "-")] if gold is not None else [])]
+    shown = [(proxy, _BASELINE), *([(gold, _SERIES)] if gold is not None else [])]
 
     def draw(axes: Any) -> None:
         figure = axes.figure
         axes.remove()
         panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-        for panel, (series, colour, line) in zip(panels, shown, strict=True):
+        for panel, (series, colour) in zip(panels, shown, strict=True):
             _draw_marks(panel, marks)
-            _draw_series(panel, series, colour, line)
+            _draw_line(panel, series, colour)
             panel.set_ylabel(series.name)
         _count_steps(panels[-1])
         panels[-1].set_xlabel("step")
@@ -105,7 +105,7 @@ def curve(table: Table) -> Plot | None:
 
     told = "; ".join(_told(series) for series, *_ in shown)
     alt = f"Over steps {format_number(proxy.at[0])} to {format_number(proxy.at[-1])}: {told}. {_told_marks(marks)}"
-    caption = "Dashed: the proxy that is optimised. Line: the gold. Bands: the intervals of the table."
+    caption = "Above: the proxy, which is optimised. Below: the gold. Bands: their intervals."
     if gold is None:
         caption = "The proxy. No gold was named or asked, so nothing here says what it is worth."
     return _render(table.name, draw, alt, caption, height_in=0.8 + 1.35 * len(shown), width_in=_CURVE_IN)
@@ -196,7 +196,7 @@ def _draw_evidence(panel: Any, series: Series) -> None:
     crossed = [value >= top for value, top in zip(series.value, line, strict=True)]
     panel.plot(series.at, line, color=_PROBLEM, ls=_DASHED, lw=0.9)
     panel.fill_between(series.at, line, series.value, where=crossed, color=_PROBLEM, alpha=0.25, lw=0)
-    _draw_line(panel, series.at, series.value, _SERIES, "-")
+    _draw_line(panel, replace(series, low=[], high=[]), _SERIES)
     over = [index for index, is_over in enumerate(crossed) if is_over]
     panel.plot([series.at[i] for i in over], [series.value[i] for i in over], marker="s", ms=3, color=_PROBLEM, ls="")
     _count_steps(panel)
@@ -205,7 +205,7 @@ def _draw_evidence(panel: Any, series: Series) -> None:
 def _draw_signal(panel: Any, series: Series) -> None:
     if any(map(math.isfinite, [*series.low, *series.high])):
         panel.fill_between(series.at, series.low, series.high, color=_MUTED, alpha=0.14, lw=0)
-    _draw_line(panel, series.at, series.value, _SERIES, "-")
+    _draw_line(panel, replace(series, low=[], high=[]), _SERIES)
     out = [index for index in range(len(series.at)) if _is_outside(series, index)]
     panel.plot([series.at[i] for i in out], [series.value[i] for i in out], marker="o", ms=1.8, color=_UNCLEAR, ls="")
     _count_steps(panel)
@@ -282,24 +282,17 @@ def _thinned(name: str, rows: Sequence[Mapping[str, Any]], columns: tuple[str, s
 
 
 # -------------------------------------------------------------------------------------------------------------- drawing
-def _draw_series(panel: Any, series: Series, colour: str, line: Any) -> None:
-    if any(map(math.isfinite, series.low)):
-        panel.fill_between(series.at, series.low, series.high, color=colour, alpha=0.18, lw=0)
-    _draw_line(panel, series.at, series.value, colour, line)
-
-
-def _draw_line(panel: Any, at: Sequence[float], value: Sequence[float], colour: str, line: Any) -> None:
-    """A line with a break at every gap in the steps; a point that stands alone is a dot."""
+def _draw_line(panel: Any, series: Series, colour: str) -> None:
+    """A line with its band, both broken at every gap in the steps; a point that stands alone is a dot."""
+    at = series.at
     usual = median(after - before for before, after in pairwise(at)) if len(at) > 1 else 1.0
-    pieces: list[list[int]] = [[0]]
-    for index in range(1, len(at)):
-        if at[index] - at[index - 1] > _GAP * usual:
-            pieces.append([])
-        pieces[-1].append(index)
-    for piece in pieces:
-        marker = "o" if len(piece) == 1 or len(at) <= _FEW else ""
-        xs, ys = [at[index] for index in piece], [value[index] for index in piece]
-        panel.plot(xs, ys, color=colour, ls=line, lw=1.1, marker=marker, ms=2.2)
+    breaks = [0, *(i for i in range(1, len(at)) if at[i] - at[i - 1] > _GAP * usual), len(at)]
+    for first, end in pairwise(breaks):
+        marker = "o" if end - first == 1 or len(at) <= _FEW else ""
+        panel.plot(at[first:end], series.value[first:end], color=colour, lw=1.1, marker=marker, ms=2.2)
+        if any(map(math.isfinite, series.low[first:end])):
+            band = (series.low[first:end], series.high[first:end])
+            panel.fill_between(at[first:end], *band, color=colour, alpha=0.18, lw=0)
 
 
 @dataclass(frozen=True, slots=True)
