@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlencode
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from karat.dashboard.guard import Access, Guard
 from karat.dashboard.pages import PageCache, overview, render
@@ -36,7 +36,7 @@ _TITLES = {
 }
 
 
-def make_app(store_path: Path, *, access: Access, read_only: bool = False, patience: float = 20.0) -> Starlette:
+def make_app(store_path: Path, *, access: Access, read_only: bool = False, patience: float = 20.0) -> ASGIApp:
     """The application of one store.
 
     Args:
@@ -56,7 +56,7 @@ def make_app(store_path: Path, *, access: Access, read_only: bool = False, patie
     def scripts(_: Request) -> Response:
         return Response(script, media_type="text/javascript")
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", pages.run),
             Route("/rollouts", pages.rollouts),
@@ -66,9 +66,9 @@ def make_app(store_path: Path, *, access: Access, read_only: bool = False, patie
             Route("/static/karat.css", styles),
             Route("/static/live.js", scripts),
         ],
-        middleware=[Middleware(Guard, access=access)],
         exception_handlers={Exception: _failed},
     )
+    return Guard(app, access)
 
 
 def _failed(_: Request, error: Exception) -> Response:

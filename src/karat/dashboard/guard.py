@@ -9,6 +9,7 @@ listens beyond loopback is read with the token only.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+_LOG = logging.getLogger(__name__)
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -81,7 +83,7 @@ def _same_origin(origin: str, host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware: refuses what `Access` refuses, and puts HEADERS on every answer."""
+    """An ASGI application around another: refuses what `Access` refuses, and puts HEADERS on every answer."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app, self.access = app, access
@@ -102,4 +104,7 @@ class Guard:
 
         refused = self.access.refusal(scope["method"], Headers(scope=scope), QueryParams(scope["query_string"]))
         answer: ASGIApp = PlainTextResponse(refused + "\n", status_code=403) if refused else self.app
-        await answer(scope, receive, send_guarded)
+        try:
+            await answer(scope, receive, send_guarded)
+        except Exception as error:  # answered with 500 by now; its traceback would fill the terminal of the training
+            _LOG.warning("dashboard: %s %s failed: %r", scope["method"], scope["path"][:200], error)

@@ -15,6 +15,7 @@ from karat.errors import DataError, InputError, MissingDependencyError, Resource
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
 PORT = 8420
 """Tried first; where it is taken and no other was asked for, the system gives a free one."""
@@ -41,6 +42,8 @@ class Dashboard:
         if not path.parent.is_dir():
             raise DataError(f"{path}: its folder is not there. Name a store that karat watch wrote.")
         try:
+            import uvicorn  # noqa: F401  # only to see that it is there
+
             from karat.dashboard.app import make_app
             from karat.dashboard.guard import Access, is_loopback
         except ModuleNotFoundError as error:
@@ -132,11 +135,9 @@ def _bind_one_of(bound: socket.socket, address: str | int, ports: tuple[int, ...
                 raise
 
 
-def _make_server(app: object) -> uvicorn.Server:
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        raise MissingDependencyError("uvicorn", "serve") from None
+def _make_server(app: ASGIApp) -> uvicorn.Server:
+    import uvicorn
+
     # no access log: an address holds the token
-    options = {"log_level": "warning", "access_log": False, "server_header": False, "limit_concurrency": 64}
-    return uvicorn.Server(uvicorn.Config(app, **options))  # type: ignore[arg-type]
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, limit_concurrency=64)
+    return uvicorn.Server(config)
