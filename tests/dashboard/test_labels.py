@@ -19,7 +19,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Three rollouts wait: 1 and 4 of step 3, and 2 of step 5."""
+    """Three rollouts wait, the newest step first: 2 of step 5, then 1 and 4 of step 3."""
     place = tmp_path / "karat-watch.sqlite"
     with RunStore.open(place) as store:
         store.set_info({"gold": "checked"})
@@ -39,21 +39,21 @@ def given(path: Path) -> list[tuple[int, int, float, str]]:
 
 
 def fields(**changes: str) -> dict[str, str]:
-    return {"token": "right", "step": "3", "index": "1", "gold": "0.25", "by": "ann", **changes}
+    return {"token": "right", "step": "5", "index": "2", "gold": "0.25", "by": "ann", **changes}
 
 
 def test_a_label_is_stored_at_once_and_the_next_is_shown(path: Path) -> None:
     client = client_of(path)
     page = client.get("/labels?token=right").text
     assert "3 waiting." in page
-    assert "step 3 · rollout 1 ·" in page
+    assert "step 5 · rollout 2 ·" in page
     assert "autofocus" in page
     answer = client.post("/labels?token=right", data=fields(), headers={"origin": "http://127.0.0.1:8420"})
     assert answer.status_code == 303
-    assert given(path) == [(3, 1, 0.25, "ann")]
+    assert given(path) == [(5, 2, 0.25, "ann")]
     shown = client.get(answer.headers["location"]).text
     assert "Stored." in shown
-    assert "step 3 · rollout 4 ·" in shown
+    assert "step 3 · rollout 1 ·" in shown
     assert 'value="ann"' in shown
 
 
@@ -63,7 +63,7 @@ def test_every_waiting_rollout_can_be_labelled_to_the_end(path: Path) -> None:
         page = client.get("/labels?token=right").text
         step, index = re.findall(r'name="(?:step|index)" value="(\d+)"', page)
         assert client.post("/labels", data=fields(step=step, index=index, gold=str(number))).status_code == 303
-    assert [label[2] for label in given(path)] == [0.0, 1.0, 2.0]
+    assert given(path) == [(3, 1, 1.0, "ann"), (3, 4, 2.0, "ann"), (5, 2, 0.0, "ann")]
     assert "No rollout waits for a label" in client.get("/labels?token=right").text
 
 
@@ -73,7 +73,7 @@ def test_skipping_shows_the_next_and_after_the_last_the_first_again(path: Path) 
         page = client.get(target).text
         seen += re.findall(r"step (\d+) · rollout (\d+)", page)
         target = html.unescape(re.findall(r'href="(/labels\?[^"]*after[^"]*)"', page)[0])
-    assert seen == [("3", "1"), ("3", "4"), ("5", "2"), ("3", "1")]
+    assert seen == [("5", "2"), ("3", "1"), ("3", "4"), ("5", "2")]
     assert given(path) == []
 
 
@@ -110,7 +110,7 @@ def test_another_site_cannot_write_even_with_the_token(path: Path) -> None:
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"},
                     {"host": "evil.example"}):  # fmt: skip
         assert client.post("/labels?token=right", data=fields(), headers=headers).status_code == 403
-    assert client.get("/labels?token=right&step=3&index=1&gold=1").status_code == 200
+    assert client.get("/labels?token=right&step=5&index=2&gold=1").status_code == 200
     assert given(path) == []
 
 

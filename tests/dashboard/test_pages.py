@@ -14,7 +14,7 @@ from karat.dashboard.app import make_app
 from karat.dashboard.guard import Access
 from karat.dashboard.pages import PageCache
 from karat.dashboard.reading import in_order
-from karat.dashboard.story import TEXT_LIMIT, fold
+from karat.dashboard.story import TEXT_LIMIT, Folded, fold
 from karat.store import RunStore, StoredRollout
 
 SIZE_LIMIT_BYTES = 1_500_000
@@ -251,7 +251,7 @@ def test_rollouts_open_at_the_alarm_and_nonsense_in_the_address_is_as_nothing(cl
 def test_a_long_text_is_cut_folded_and_says_its_length(client: TestClient) -> None:
     text = client.get("/rollouts?step=20&sort=index").text
     assert "Cut: the text has 1,000,000 characters." in text
-    assert "the rest of this response" in text
+    assert "the middle of this response" in text
 
 
 def rollout(index: int, proxy: float, gold: float) -> StoredRollout:
@@ -280,11 +280,21 @@ def test_orders_put_missing_numbers_last() -> None:
 
 
 def test_folding_loses_nothing_below_the_limit() -> None:
-    text = "line\n" * 400
+    text = "line\n" * 400 + "the end"
     folded = fold(text)
-    assert folded.head + folded.rest == text
+    assert folded.head + folded.middle + folded.tail == text
     assert folded.note == ""
+    assert fold("short") == Folded("short")
     assert fold("short", n_chars=90).note == "Cut: the text has 90 characters."
-    longest = fold("\x00" * 10**6)
-    assert len(longest.head + longest.rest) == TEXT_LIMIT
-    assert longest.note == "Cut: the text has 1,000,000 characters."
+
+
+def test_folding_shows_both_ends_of_a_long_text() -> None:
+    for text in ("\x00" * 10**6, "start" + "\x00" * 5000 + "end", "start" + "y" * 10**6 + "end"):
+        folded = fold(text)
+        shown = folded.head + folded.middle + folded.tail
+        assert len(shown) <= TEXT_LIMIT + 10
+        assert folded.note == f"Cut: the text has {len(text):,} characters."
+        assert "[...]" in folded.middle
+        if "start" in text:
+            assert folded.head.startswith("start")
+            assert folded.tail.endswith("end")

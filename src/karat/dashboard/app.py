@@ -270,10 +270,10 @@ def _summary(kept: Sequence[StoredRollout], numbers: Sequence[int], step: int) -
 
 
 def _next(waiting: Sequence[StoredRollout], after: str) -> StoredRollout | None:
-    """The first that waits, or the first behind the one that was skipped; behind the last, the first again."""
-    step, _, index = after.partition(":")
-    place = (_whole(step, -1), _whole(index, -1))
-    return next((one for one in waiting if (one.step, one.index) > place), waiting[0] if waiting else None)
+    """The first that waits, or the one behind that which was skipped; behind the last, the first again."""
+    places = [f"{one.step}:{one.index}" for one in waiting]
+    number = places.index(after) + 1 if after in places else 0
+    return waiting[number % len(waiting)] if waiting else None
 
 
 async def _form(request: Request) -> dict[str, str] | None:

@@ -76,7 +76,7 @@ def snapshot(store: RunStore, path: Path) -> Snapshot:
         steps=steps,
         alarms=alarms,
         actions=list(store.actions()),
-        n_labels=len(store.labels()),
+        n_labels=sum(label.gold == label.gold for label in store.labels()),
         n_waiting=len(store.queue()),
         curve=curve_table(steps, alarms),
         evidence=Table(

@@ -7,37 +7,45 @@ from dataclasses import dataclass
 from typing import Any
 
 from karat.dashboard.reading import Snapshot
-from karat.report.text import escape_short, escape_text, format_number, shorten
+from karat.report.text import escape_short, escape_text, format_number
 from karat.run_records import Action, Alarm, Witness
 from karat.store import StoredRollout
 
 SHOWN_CHARS = 600
-"""Of a text, before it is folded."""
+"""Of a text, while it is folded."""
 TEXT_LIMIT = 6_000
 """Of a text, on a page."""
+_END, _TAIL = 200, 2_000
+"""Of these, from its end."""
 ACTION_LIMIT = 50
 VERDICTS = ("problem", "unclear", "ok", "not checked")
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A text for reading: its beginning, the rest to be unfolded, and what was left out. All of it escaped."""
+    """A text for reading: its beginning, its middle to be unfolded, its end, and its length where it was cut."""
 
     head: str
-    rest: str = ""
+    middle: str = ""
+    tail: str = ""
     note: str = ""
 
 
 def fold(text: str, *, n_chars: int = 0) -> Folded:
-    """A text of a model in two parts. n_chars: its length as it came, where what we have is shorter."""
-    shown = escape_text(text[: TEXT_LIMIT + 1], keep_newlines=True)
-    length = max(len(text), n_chars)
-    cut = len(text) > TEXT_LIMIT or len(shown) > TEXT_LIMIT or n_chars > len(text)
-    shown = shorten(shown, TEXT_LIMIT)
+    """A text of a model, escaped. What games a reward stands at the end as often as at the start: both are in sight.
+
+    n_chars: its length as it came, where what we have is shorter.
+    """
+    length, cut = max(len(text), n_chars), n_chars > len(text)
+    if len(text) > 2 * TEXT_LIMIT:  # do not escape a megabyte to show a page of it
+        text = text[:TEXT_LIMIT] + text[-TEXT_LIMIT:]
+    shown = escape_text(text, keep_newlines=True)
+    if len(shown) > TEXT_LIMIT or length > 2 * TEXT_LIMIT:
+        shown, cut = f"{shown[: TEXT_LIMIT - _TAIL]}\n[...]\n{shown[-_TAIL:]}", True
     note = f"Cut: the text has {length:,} characters." if cut else ""
     if len(shown) <= SHOWN_CHARS:
         return Folded(shown, note=note)
-    return Folded(shown[:SHOWN_CHARS], shown[SHOWN_CHARS:], note)
+    return Folded(shown[: SHOWN_CHARS - _END], shown[SHOWN_CHARS - _END : -_END], shown[-_END:], note)
 
 
 def verdict(seen: Snapshot) -> tuple[str, str]:
