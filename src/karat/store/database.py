@@ -40,6 +40,7 @@ class Database:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
+        self._inode = 0
         self.journal = ""
         with self.faults():
             self._connection = self._open()
@@ -66,6 +67,7 @@ class Database:
             raise InputError(f"{self.path}: the store was opened for reading only. Open it without read_only to write.")
         with self.faults(), self._lock:
             live = self._live()
+            self._refuse_lost()
             live.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             live.execute("BEGIN IMMEDIATE")
             try:
@@ -104,6 +106,18 @@ class Database:
             self._connection = self._open()
         return self._connection
 
+    def _refuse_lost(self) -> None:
+        """A file that was removed or replaced takes writes as if nothing were, and they are gone with it."""
+        try:
+            is_lost = os.stat(self.path).st_ino != self._inode
+        except FileNotFoundError:
+            is_lost = True
+        if is_lost:
+            raise ResourceError(
+                f"{self.path}: the store was moved, removed or replaced while it was open. Put it back and open it "
+                "again, or begin another."
+            )
+
     def _open(self) -> sqlite3.Connection:
         if self.read_only:
             return self._open_for_reading()
@@ -114,6 +128,7 @@ class Database:
                 self._create(connection)
             self._check(connection)
             self.journal = self._set_journal(connection)
+            self._inode = os.stat(self.path).st_ino
         except BaseException:
             connection.close()
             raise
